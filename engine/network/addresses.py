@@ -1,0 +1,77 @@
+"""Arithmetic of one IPv4 network (pure)."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.errors import NetworkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """The network that all containers of an engine are in; its first address is the gateway's."""
+
+    network: ipaddress.IPv4Network
+
+    @classmethod
+    def parse(cls, text: str) -> Subnet:
+        try:
+            network = ipaddress.IPv4Network(text)
+        except ValueError as error:
+            msg = f"'{text}' is not an IPv4 network such as 10.123.0.0/20."
+            raise NetworkError(msg) from error
+        if not 8 <= network.prefixlen <= 29:
+            msg = f"The network {network} is too small or too big; its prefix must be /8 to /29."
+            raise NetworkError(msg)
+        return cls(network)
+
+    @property
+    def gateway(self) -> str:
+        return str(self.network[1])
+
+    @property
+    def prefix_length(self) -> int:
+        return self.network.prefixlen
+
+    def offset(self, address: str) -> int:
+        """Its number within the network."""
+        return int(ipaddress.IPv4Address(address)) - int(self.network[0])
+
+    def usable(self) -> Iterator[str]:
+        """Addresses that containers may have, in order."""
+        return map(str, (self.network[number] for number in range(2, self.network.num_addresses - 1)))
+
+    def check(self, address: str) -> str:
+        """The address, if a container may have it.
+
+        Raises:
+            NetworkError: it is none, outside, the gateway's, or the network's own or broadcast address.
+        """
+        try:
+            parsed = ipaddress.IPv4Address(address)
+        except ValueError as error:
+            msg = f"'{address}' is not an IPv4 address."
+            raise NetworkError(msg) from error
+        taken = (self.network[0], self.network[1], self.network[-1])
+        if parsed not in self.network or parsed in taken:
+            msg = f"The address {parsed} cannot be a container's in the network {self.network}."
+            raise NetworkError(msg)
+        return str(parsed)
+
+
+def container_mac(address: str) -> str:
+    """The hardware address that goes with an IP address, as Docker derives it: neighbours' tables stay right when an
+    address gets another container.
+    """
+    return "02:42:" + ":".join(f"{byte:02x}" for byte in ipaddress.IPv4Address(address).packed)
+
+
+def bridge_mac(name: str) -> str:
+    """A fixed one: left alone, a bridge takes its ports' and changes it as they come and go."""
+    return "02:" + ":".join(f"{byte:02x}" for byte in hashlib.sha256(name.encode()).digest()[:5])

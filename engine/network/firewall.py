@@ -1,0 +1,77 @@
+"""Loading rules with nftables, and living beside a firewall that forbids forwarding (Docker's, ufw's)."""
+
+from __future__ import annotations
+
+import shutil
+
+from engine.errors import NetworkError
+from engine.kernel import nft
+from engine.kernel.process import MINIMAL_ENVIRONMENT, run
+
+_TIMEOUT_S = 20.0
+
+
+def load(script: str) -> None:
+    """One nft transaction: all of it holds or none.
+
+    Raises:
+        NetworkError: with nft's words; the rules are as they were.
+    """
+    try:
+        nft.run(script)
+    except nft.NftFailed as error:
+        msg = f"The firewall rules could not be loaded: {error}"
+        raise NetworkError(msg) from error
+
+
+def listing(table: str) -> str | None:
+    """Both tables as nft prints them, without counters; None when one is missing."""
+    try:
+        return "".join(nft.run(f"list table {family} {table}") for family in ("inet", "bridge"))
+    except nft.NftFailed:
+        return None
+
+
+def foreign_forward_policy() -> str | None:
+    """The chain where our traffic must be let through because another firewall drops forwarding, or None.
+
+    An accept in our own table cannot help there: a drop in any table wins. Docker's place for others is DOCKER-USER.
+    """
+    if shutil.which("iptables", path=MINIMAL_ENVIRONMENT["PATH"]) is None:
+        return None
+    rules = run(["iptables", "-w", "5", "-S"], timeout_s=_TIMEOUT_S, check=False).stdout.decode("utf-8", "replace")
+    lines = rules.splitlines()
+    if "-N DOCKER-USER" in lines:
+        return "DOCKER-USER"
+    return "FORWARD" if "-P FORWARD DROP" in lines else None
+
+
+def _pass_rules(bridge: str) -> list[list[str]]:
+    """What goes in unasked is still dropped by our own table."""
+    return [[side, bridge, "-m", "comment", "--comment", "berth", "-j", "ACCEPT"] for side in ("-i", "-o")]
+
+
+def is_let_through(bridge: str, chain: str) -> bool:
+    return all(_iptables(["-C", chain, *rule]) for rule in _pass_rules(bridge))
+
+
+def let_through(bridge: str, chain: str) -> None:
+    """Insert accepts for the bridge at the head of another firewall's chain. Idempotent."""
+    for rule in _pass_rules(bridge):
+        if not _iptables(["-C", chain, *rule]) and not _iptables(["-I", chain, *rule]):
+            msg = f"iptables refused a rule for {bridge} in the chain {chain}."
+            raise NetworkError(msg)
+
+
+def take_back(bridge: str) -> None:
+    """Remove what `let_through` inserted, wherever it is. Idempotent."""
+    if shutil.which("iptables", path=MINIMAL_ENVIRONMENT["PATH"]) is None:
+        return
+    for chain in ("DOCKER-USER", "FORWARD"):
+        for rule in _pass_rules(bridge):
+            while _iptables(["-D", chain, *rule]):
+                pass
+
+
+def _iptables(arguments: list[str]) -> bool:
+    return run(["iptables", "-w", "5", *arguments], timeout_s=_TIMEOUT_S, check=False).returncode == 0

@@ -1,0 +1,108 @@
+"""What every container is kept from: capabilities, devices, paths of /proc and /sys, mounts. Constants only.
+
+If you loosen a list here, `policy.check_spec` and the tests that look from inside (RUN-04, 08, 11, 20) must agree.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from engine.ids import RANGE_IDS
+
+DOCKER_CAPABILITIES = (
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
+    "CAP_AUDIT_WRITE",
+)
+# RUN-08: raw sockets spoof neighbours, device nodes and file capabilities are not needed, audit is the host's.
+WITHHELD_CAPABILITIES = frozenset({"CAP_NET_RAW", "CAP_MKNOD", "CAP_AUDIT_WRITE", "CAP_SETFCAP"})
+DEFAULT_CAPABILITIES = tuple(c for c in DOCKER_CAPABILITIES if c not in WITHHELD_CAPABILITIES)
+
+# RUN-20: Docker's list of 2026 (moby GHSA-6fw5-f8r9-fgfm, GHSA-7ww5-4wqc-m92c).
+MASKED_PATHS = (
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/interrupts",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/sys/devices/virtual/powercap",
+    "/sys/firmware",
+)
+READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+# What else of the host /proc would tell or take; masked when the kernel has it.
+MASKED_WHEN_THERE = ("/sys/kernel/debug", "/sys/kernel/tracing", "/sys/fs/pstore", "/sys/fs/bpf")
+
+
+def thermal_paths(cpus: int) -> tuple[str, ...]:
+    """Per-CPU thermal counters: a side channel (GHSA-6fw5-f8r9-fgfm)."""
+    return tuple(f"/sys/devices/system/cpu/cpu{number}/thermal_throttle" for number in range(cpus))
+
+
+NAMESPACES = ("pid", "ipc", "uts", "mount", "network", "cgroup")
+
+# RUN-11: null, zero, full, random, urandom, tty, ptmx and the terminals of this container's own devpts.
+_DEVICES = ((1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 2))
+
+
+def device_rules() -> list[dict[str, Any]]:
+    """Deny all, then the eight. Making nodes is not allowed either: CAP_MKNOD is withheld."""
+    rules: list[dict[str, Any]] = [{"allow": False, "access": "rwm"}]
+    rules += [{"allow": True, "type": "c", "major": a, "minor": b, "access": "rwm"} for a, b in _DEVICES]
+    return [*rules, {"allow": True, "type": "c", "major": 136, "access": "rwm"}]
+
+
+SHM_BYTES = 64 * 1024 * 1024
+
+
+def system_mounts() -> list[dict[str, Any]]:
+    """The mounts of the system's own file systems, in order."""
+    quiet = ["nosuid", "noexec", "nodev"]
+    return [
+        {"destination": "/proc", "type": "proc", "source": "proc", "options": quiet},
+        {
+            "destination": "/dev",
+            "type": "tmpfs",
+            "source": "tmpfs",
+            "options": ["nosuid", "strictatime", "mode=755", "size=65536k"],
+        },
+        {
+            "destination": "/dev/pts",
+            "type": "devpts",
+            "source": "devpts",
+            "options": ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        },
+        {"destination": "/sys", "type": "sysfs", "source": "sysfs", "options": [*quiet, "ro"]},
+        {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": [*quiet, "relatime", "ro"]},
+        {"destination": "/dev/mqueue", "type": "mqueue", "source": "mqueue", "options": quiet},
+        {
+            "destination": "/dev/shm",  # noqa: S108 - the container's own
+            "type": "tmpfs",
+            "source": "shm",
+            "options": [*quiet, "mode=1777", f"size={SHM_BYTES // 1024}k"],
+        },
+    ]
+
+
+PING_GROUPS = "net.ipv4.ping_group_range"
+# Docker gives both to every container with its own network namespace: ping without CAP_NET_RAW, low ports without root.
+SYSCTLS = {PING_GROUPS: "0 2147483647", "net.ipv4.ip_unprivileged_port_start": "0"}
+# In a user namespace the kernel takes only groups that exist there.
+SYSCTLS_OF_OWN_IDS = SYSCTLS | {PING_GROUPS: f"0 {RANGE_IDS - 1}"}
+OOM_SCORE_ADJUSTMENT = 200  # above 0: a container goes before our own services (RUN-13)
+OPEN_FILES = (1024, 524_288)  # soft, hard; systemd's defaults; the hard one is clamped to the host's

@@ -1,0 +1,39 @@
+"""The files of /etc that we make for a container; they are mounted over its own, never written into it (RUN-15)."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from engine.kernel.files import ensure_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTS = """\
+127.0.0.1\tlocalhost
+::1\tlocalhost ip6-localhost ip6-loopback
+fe00::\tip6-localnet
+ff00::\tip6-mcastprefix
+ff02::1\tip6-allnodes
+ff02::2\tip6-allrouters
+"""
+
+
+def hosts_text(address: str, hostname: str) -> str:
+    """As Docker's. A dotted host name gets its first part as a second name."""
+    short = hostname.partition(".")[0]
+    names = hostname if short in ("", hostname) else f"{hostname} {short}"
+    return f"{HOSTS}{address}\t{names}\n"
+
+
+def write_etc(folder: Path, *, address: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:
+    """Write hosts, hostname and resolv.conf anew. The folder is root's; the files are the container's root's (`owner`)."""
+    ensure_folder(folder, 0o711)
+    texts = {"hosts": hosts_text(address, hostname), "hostname": f"{hostname}\n", "resolv.conf": resolv_conf}
+    for name, text in texts.items():
+        path = folder / name
+        path.unlink(missing_ok=True)  # a restart: the container may have written into the old one
+        path.write_text(text, "utf-8")
+        os.chown(path, owner, owner, follow_symlinks=False)
+        path.chmod(0o644)

@@ -1,0 +1,133 @@
+"""runc by its command line. What it knows about a container is read from its own state folder, not asked of it:
+`runc state` takes 10 ms, a file none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from engine.errors import HostUnfit, RuntimeFailed
+from engine.kernel.files import ensure_folder, remove_tree
+from engine.kernel.pidfd import ProcessIdentity, boot_id
+from engine.kernel.process import ProcessFailed, run
+from engine.runtime.messages import error_of, last_error_of_log
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.config import EngineConfig
+
+_START_S, _DELETE_S, _VERSION_S = 30.0, 30.0, 10.0
+_STATE_LIMIT_BYTES = 4 * 1024 * 1024
+_VERSION = re.compile(r"^runc version (\S+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class RuncState:
+    """`init` is the container's first process; `started` is False between create and start."""
+
+    init: ProcessIdentity
+    started: bool
+
+
+class Runc:
+    """runc with this engine's own state folder."""
+
+    def __init__(self, config: EngineConfig) -> None:
+        self._config = config
+        self.root = config.run / "runc"
+
+    def prepare(self) -> None:
+        ensure_folder(self.root, 0o700)
+
+    def start(self, container_id: str, log: Path) -> None:
+        """Let the created container's command run.
+
+        Raises:
+            EngineError: the one of `messages.error_of`; the container is still created, or has ended.
+        """
+        try:
+            self._run("start", container_id, log=log, timeout_s=_START_S)
+        except ProcessFailed as error:
+            said = "" if error.timed_out else last_error_of_log(_tail(log)) or error.stderr
+            raise error_of(said, container_id=container_id) from error
+
+    def delete(self, container_id: str) -> None:
+        """Kill what is left of it and forget it: processes, control groups, state. Idempotent.
+
+        A state folder that runc itself cannot read (it died while writing it, F20) is removed.
+
+        Raises:
+            RuntimeFailed: processes of it could not be killed.
+        """
+        folder = self.root / container_id
+        if not folder.is_dir():
+            return
+        completed = run(
+            [str(self._config.runc), "--root", str(self.root), "delete", "--force", container_id],
+            timeout_s=_DELETE_S,
+            check=False,
+        )
+        if not folder.is_dir():
+            return
+        if self.state(container_id) is not None and _is_alive(self.state(container_id)):
+            msg = f"The container cannot be taken down: {completed.stderr_text.strip()}"
+            raise RuntimeFailed(msg, subject=container_id)
+        remove_tree(folder)
+
+    def state(self, container_id: str) -> RuncState | None:
+        """What runc has written down; None when it knows no such container or was cut off while creating it."""
+        folder = self.root / container_id
+        try:
+            with open(folder / "state.json", "rb") as file:
+                document = json.loads(file.read(_STATE_LIMIT_BYTES))
+            pid, started = int(document["init_process_pid"]), int(document["init_process_start"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return RuncState(ProcessIdentity(boot_id(), pid, started), started=not (folder / "exec.fifo").exists())
+
+    def known(self) -> set[str]:
+        with contextlib.suppress(FileNotFoundError):
+            return {entry.name for entry in self.root.iterdir() if entry.is_dir()}
+        return set()
+
+    def _run(self, command: str, container_id: str, *, log: Path, timeout_s: float) -> None:
+        argv = [str(self._config.runc), "--root", str(self.root), "--log", str(log), "--log-format", "json"]
+        run([*argv, command, container_id], timeout_s=timeout_s)
+
+
+def _is_alive(state: RuncState | None) -> bool:
+    return state is not None and state.init.is_alive()
+
+
+def _tail(path: Path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, path.stat().st_size - 64 * 1024))
+            return file.read()
+    except FileNotFoundError:
+        return b""
+
+
+@lru_cache(maxsize=4)
+def version(program: Path) -> str:
+    """As runc says it.
+
+    Raises:
+        HostUnfit: it is not installed, or is no runc.
+    """
+    try:
+        completed = run([str(program), "--version"], timeout_s=_VERSION_S)
+    except ProcessFailed as error:
+        msg = f"{program} does not run: {error}"
+        raise HostUnfit(msg, subject=str(program)) from error
+    found = _VERSION.search(completed.stdout.decode("utf-8", "replace"))
+    if found is None:
+        msg = f"{program} is not runc."
+        raise HostUnfit(msg, subject=str(program))
+    return found[1]

@@ -1,0 +1,220 @@
+"""The OCI runtime spec of a container: a pure function of image config, request, policy and facts of the host.
+
+Source: OCI runtime-spec 1.0.2, config.md and config-linux.md. With `SpecPaths.ids` the container gets the user namespace
+that was made for it (runc wants both maps beside its path), and the groups that may ping are those that exist in it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import RequestRefused
+from engine.runtime import confinement
+from engine.runtime.command import command_line, environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from engine.config import Limits
+    from engine.ids import IdRange
+    from engine.oci.image_config import ImageConfig
+    from engine.runtime.host import HostFacts
+    from engine.runtime.passwd import ResolvedUser
+    from engine.runtime.policy import Policy
+    from engine.runtime.request import ContainerRequest
+
+CPU_PERIOD_US = 100_000
+_BIND = ["bind", "rprivate", "nosuid", "nodev", "noexec"]
+
+Spec = dict[str, Any]  # Any: JSON of the OCI runtime spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecPaths:
+    """Where things of this container are: on the host, and (the `..._at`) in its root, already resolved there."""
+
+    rootfs: Path
+    hosts: Path
+    hostname: Path
+    resolv_conf: Path
+    hosts_at: str
+    hostname_at: str
+    resolv_conf_at: str
+    working_dir: str
+    netns: Path
+    cgroup: str
+    ids: IdRange | None = None
+    userns: Path | None = None
+
+
+def build_spec(
+    *,
+    image: ImageConfig,
+    request: ContainerRequest,
+    policy: Policy,
+    host: HostFacts,
+    user: ResolvedUser,
+    paths: SpecPaths,
+    limits: Limits,
+    seccomp: Spec,
+) -> Spec:
+    """The spec that runc is given.
+
+    Raises:
+        RequestRefused: no command, or a limit that the host cannot give.
+    """
+    return {
+        "ociVersion": "1.0.2",
+        "process": _process(image, request, policy, host, user, paths),
+        "root": {"path": str(paths.rootfs), "readonly": False},
+        "hostname": request.effective_hostname,
+        "mounts": [*confinement.system_mounts(), *_file_mounts(paths)],
+        "linux": _linux(request, policy, host, paths, limits, seccomp),
+    }
+
+
+def arguments_of(image: ImageConfig, request: ContainerRequest) -> tuple[str, ...]:
+    return command_line(
+        image_entrypoint=image.entrypoint,
+        image_command=image.cmd,
+        entrypoint=request.entrypoint,
+        command=request.command,
+    )
+
+
+def environment_of(image: ImageConfig, request: ContainerRequest, user: ResolvedUser) -> tuple[str, ...]:
+    return environment(
+        image_env=image.env or (),
+        env=request.env,
+        hostname=request.effective_hostname,
+        home=user.home,
+        tty=request.tty,
+    )
+
+
+def capabilities_of(policy: Policy) -> tuple[str, ...]:
+    """What a container gets. The policy says what may be added; nothing asks for it yet."""
+    del policy
+    return confinement.DEFAULT_CAPABILITIES
+
+
+def _process(  # noqa: PLR0917
+    image: ImageConfig,
+    request: ContainerRequest,
+    policy: Policy,
+    host: HostFacts,
+    user: ResolvedUser,
+    paths: SpecPaths,
+) -> Spec:
+    capabilities = list(capabilities_of(policy))
+    # A user other than root starts with none, as with Docker; the bounding set lets setuid programs have them.
+    held = capabilities if user.uid == 0 else []
+    soft, hard = confinement.OPEN_FILES
+    hard = min(hard, host.open_files_hard)
+    process: Spec = {
+        "terminal": request.tty,
+        "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
+        "args": list(arguments_of(image, request)),
+        "env": list(environment_of(image, request, user)),
+        "cwd": paths.working_dir,
+        # No inheritable and no ambient ones: CVE-2022-24769.
+        "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
+        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": min(soft, hard), "hard": hard}],
+        "noNewPrivileges": policy.no_new_privileges,
+        "oomScoreAdj": confinement.OOM_SCORE_ADJUSTMENT,
+    }
+    if request.tty:
+        process["consoleSize"] = {"height": request.rows, "width": request.columns}
+    return process
+
+
+def _file_mounts(paths: SpecPaths) -> list[Spec]:
+    places = (
+        (paths.resolv_conf, paths.resolv_conf_at),
+        (paths.hostname, paths.hostname_at),
+        (paths.hosts, paths.hosts_at),
+    )
+    return [
+        {"destination": destination, "type": "bind", "source": str(source), "options": list(_BIND)}
+        for source, destination in places
+    ]
+
+
+def _linux(  # noqa: PLR0917
+    request: ContainerRequest, policy: Policy, host: HostFacts, paths: SpecPaths, limits: Limits, seccomp: Spec
+) -> Spec:
+    namespaces: list[Spec] = [{"type": kind} for kind in confinement.NAMESPACES if kind != "network"]
+    namespaces.append({"type": "network", "path": str(paths.netns)})
+    linux: Spec = {
+        "namespaces": namespaces,
+        "cgroupsPath": paths.cgroup,
+        "resources": resources(request, policy, host, limits),
+        "seccomp": seccomp,
+        "maskedPaths": [*confinement.MASKED_PATHS, *host.masked],
+        "readonlyPaths": list(confinement.READONLY_PATHS),
+        "sysctl": dict(confinement.SYSCTLS if paths.ids is None else confinement.SYSCTLS_OF_OWN_IDS),
+    }
+    if paths.ids is not None:
+        namespaces.append({"type": "user", "path": str(paths.userns)})
+        mapping = {"containerID": 0, "hostID": paths.ids.first, "size": paths.ids.count}
+        linux |= {"uidMappings": [mapping], "gidMappings": [dict(mapping)]}
+    return linux
+
+
+def resources(request: ContainerRequest, policy: Policy, host: HostFacts, limits: Limits) -> Spec:
+    """Memory, processor and process limits, always all three (RUN-13); the defaults shrink to what the host has.
+
+    Raises:
+        RequestRefused: less memory than anything starts with, more processors than there are, above a ceiling.
+    """
+    default = default_limits(policy, host, limits)
+    memory = default.memory_bytes if request.memory_bytes is None else _memory(request.memory_bytes, policy, limits)
+    nano_cpus = default.nano_cpus if request.nano_cpus is None else _nano_cpus(request.nano_cpus, policy, host)
+    pids = default.pids if request.pids is None else request.pids
+    if pids > policy.pids:
+        msg = f"The host allows at most {policy.pids} processes in a container."
+        raise RequestRefused(msg, subject=request.container_id)
+    memory_rules: Spec = {"limit": memory}
+    if host.swap_limit:
+        memory_rules["swap"] = memory  # memory and swap together: no swap
+    quota = max(1000, nano_cpus * CPU_PERIOD_US // 1_000_000_000)  # the kernel takes no less than 1 ms
+    return {
+        "memory": memory_rules,
+        "cpu": {"quota": quota, "period": CPU_PERIOD_US},
+        "pids": {"limit": pids},
+        "devices": confinement.device_rules(),
+    }
+
+
+def default_limits(policy: Policy, host: HostFacts, limits: Limits) -> Limits:
+    """Of a container that names none: the settings', and no more than the host has and its policy allows."""
+    cpus = host.cpus * 1_000_000_000
+    return replace(
+        limits,
+        memory_bytes=min(limits.memory_bytes, host.memory_bytes, policy.memory_bytes or host.memory_bytes),
+        nano_cpus=min(limits.nano_cpus, cpus, policy.nano_cpus or cpus),
+        pids=min(limits.pids, policy.pids),
+    )
+
+
+def _memory(asked: int, policy: Policy, limits: Limits) -> int:
+    if asked < limits.memory_minimum_bytes:
+        msg = f"Minimum memory limit allowed is {limits.memory_minimum_bytes // (1024 * 1024)}MB"
+        raise RequestRefused(msg)
+    if policy.memory_bytes is not None and asked > policy.memory_bytes:
+        msg = f"The host allows at most {policy.memory_bytes // (1024 * 1024)} MiB of memory for a container."
+        raise RequestRefused(msg)
+    return asked
+
+
+def _nano_cpus(asked: int, policy: Policy, host: HostFacts) -> int:
+    there = host.cpus * 1_000_000_000
+    ceiling = there if policy.nano_cpus is None else min(there, policy.nano_cpus)
+    if asked > there or asked < 10_000_000:
+        msg = f"range of CPUs is from 0.01 to {host.cpus:.2f}, as there are only {host.cpus} CPUs available"
+        raise RequestRefused(msg)
+    if asked > ceiling:
+        msg = f"The host allows at most {ceiling / 1_000_000_000:.2f} CPUs for a container."
+        raise RequestRefused(msg)
+    return asked

@@ -1,0 +1,213 @@
+"""The last look at a spec before runc sees it (RUN-07): an allow-list of its own, sharing no code with the builder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.errors import RequestRefused
+from engine.ids import HOST_IDS
+from engine.runtime import confinement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from engine.ids import IdRange
+    from engine.runtime.policy import Policy
+
+_TOP = frozenset({"ociVersion", "process", "root", "hostname", "mounts", "linux"})
+_PROCESS = frozenset(
+    {
+        "terminal",
+        "consoleSize",
+        "user",
+        "args",
+        "env",
+        "cwd",
+        "capabilities",
+        "rlimits",
+        "noNewPrivileges",
+        "oomScoreAdj",
+        "apparmorProfile",
+    }
+)
+_LINUX = frozenset(
+    {
+        "namespaces",
+        "resources",
+        "cgroupsPath",
+        "seccomp",
+        "maskedPaths",
+        "readonlyPaths",
+        "sysctl",
+        "uidMappings",
+        "gidMappings",
+    }
+)
+_SEALED = frozenset({"bounding", "effective", "permitted"})
+_SYSTEM = ("/proc", "/sys", "/dev")
+_BIND_FLAGS = frozenset({"bind", "rprivate", "rw", "ro", "nosuid", "nodev", "noexec"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where this container's things lie: all that its spec may point to; and who its users are on the host.
+
+    `made_before`: it has no ids of its own because it was made before Berth had user namespaces.
+    """
+
+    rootfs: Path
+    etc: Path
+    netns: Path
+    cgroup: str
+    userns: Path | None = None
+    ids: IdRange | None = None
+    made_before: bool = False
+
+
+def check_spec(spec: dict[str, Any], policy: Policy, place: Place) -> None:
+    """Refuse a spec that holds anything but what a container may have here.
+
+    Raises:
+        RequestRefused: with every complaint in one sentence; nothing was started.
+    """
+    complaints = list(_complaints(spec, policy, place))
+    if complaints:
+        msg = f"The host's policy does not allow this container: {'; '.join(complaints)}."
+        raise RequestRefused(msg)
+
+
+def check_process(process: dict[str, Any], container: dict[str, Any], policy: Policy) -> None:
+    """Refuse the process of a further command that would have more rights than `container`, its container's process.
+
+    Raises:
+        RequestRefused: with every complaint in one sentence; nothing was started.
+    """
+    complaints = [*_process_complaints(process, policy), *_more_than(process, container)]
+    if complaints:
+        msg = f"The host's policy does not allow this command: {'; '.join(complaints)}."
+        raise RequestRefused(msg)
+
+
+def _more_than(process: dict[str, Any], container: dict[str, Any]) -> Iterator[str]:
+    if extra := set(process) - _PROCESS:
+        yield f"process holds {', '.join(sorted(extra))}"
+    bounding = set(container.get("capabilities", {}).get("bounding", ()))
+    capabilities = process.get("capabilities")
+    if not isinstance(capabilities, dict) or set(capabilities) != _SEALED:  # runc would give it the container's own
+        yield "no list of capabilities"
+    elif extra := {name for names in capabilities.values() for name in names} - bounding:
+        yield f"capabilities that the container lacks: {', '.join(sorted(extra))}"
+    for name in ("rlimits", "noNewPrivileges", "oomScoreAdj", "apparmorProfile"):
+        if process.get(name) != container.get(name):
+            yield f"another {name} than the container's"
+
+
+def _complaints(spec: dict[str, Any], policy: Policy, place: Place) -> Iterator[str]:
+    process, linux = spec.get("process", {}), spec.get("linux", {})
+    for name, found, known in (("spec", spec, _TOP), ("process", process, _PROCESS), ("linux", linux, _LINUX)):
+        if extra := set(found) - known:
+            yield f"{name} holds {', '.join(sorted(extra))}"
+    if spec.get("root", {}).get("path") != str(place.rootfs):
+        yield "another root file system"
+    yield from _process_complaints(process, policy)
+    yield from _mount_complaints(spec.get("mounts", []), place)
+    yield from _linux_complaints(linux, policy, place)
+    yield from _resource_complaints(linux.get("resources", {}), policy)
+
+
+def _process_complaints(process: dict[str, Any], policy: Policy) -> Iterator[str]:
+    capabilities = process.get("capabilities", {})
+    if set(capabilities) - _SEALED:
+        yield "inheritable or ambient capabilities"
+    allowed = policy.capabilities | set(confinement.DEFAULT_CAPABILITIES)
+    for kind in sorted(_SEALED):
+        if extra := set(capabilities.get(kind, ())) - allowed:
+            yield f"capabilities {', '.join(sorted(extra))}"
+    if policy.no_new_privileges and process.get("noNewPrivileges") is not True:
+        yield "new privileges"
+    if not isinstance(process.get("oomScoreAdj"), int) or process["oomScoreAdj"] <= 0:
+        yield "no protection of the host from its memory use"
+    if not str(process.get("cwd", "")).startswith("/") or _is_system(str(process.get("cwd"))):
+        yield "a working directory of the system"
+
+
+def _mount_complaints(mounts: list[dict[str, Any]], place: Place) -> Iterator[str]:
+    system = {mount["destination"]: mount for mount in confinement.system_mounts()}
+    for mount in mounts:
+        destination = str(mount.get("destination", ""))
+        if destination in system:
+            if mount != system[destination]:
+                yield f"another {destination}"
+            continue
+        source = str(mount.get("source", ""))
+        ours = source.startswith(f"{place.etc}/") and ".." not in source
+        if mount.get("type") != "bind" or not ours or not set(mount.get("options", ())) <= _BIND_FLAGS:
+            yield f"a mount of {source} at {destination}"
+        elif _is_system(destination) or ".." in destination:
+            yield f"a mount at {destination}"
+    if missing := set(system) - {mount.get("destination") for mount in mounts}:
+        yield f"no {', '.join(sorted(missing))}"
+
+
+def _is_system(path: str) -> bool:
+    return any(path == top or path.startswith(f"{top}/") for top in _SYSTEM)
+
+
+def _linux_complaints(linux: dict[str, Any], policy: Policy, place: Place) -> Iterator[str]:
+    namespaces = {str(entry.get("type")): entry.get("path") for entry in linux.get("namespaces", [])}
+    if missing := set(confinement.NAMESPACES) - set(namespaces):
+        yield f"the host's {', '.join(sorted(missing))} namespace"
+    if namespaces.get("network") != str(place.netns):
+        yield "another network namespace"
+    if any(path for kind, path in namespaces.items() if kind not in ("network", "user")):
+        yield "a namespace of somebody else"
+    yield from _user_complaints(linux, namespaces, policy, place)
+    if linux.get("cgroupsPath") != place.cgroup:
+        yield "another control group"
+    if missing := set(confinement.MASKED_PATHS) - set(linux.get("maskedPaths", ())):
+        yield f"unmasked {', '.join(sorted(missing))}"
+    if missing := set(confinement.READONLY_PATHS) - set(linux.get("readonlyPaths", ())):
+        yield f"writable {', '.join(sorted(missing))}"
+    sysctls = confinement.SYSCTLS if place.ids is None else confinement.SYSCTLS_OF_OWN_IDS
+    if set(linux.get("sysctl", {}).items()) - set(sysctls.items()):
+        yield "kernel settings"
+    seccomp = linux.get("seccomp", {})
+    if seccomp.get("defaultAction") != "SCMP_ACT_ERRNO" or not seccomp.get("syscalls"):
+        yield "no filter of system calls"
+
+
+def _user_complaints(linux: dict[str, Any], namespaces: dict[str, Any], policy: Policy, place: Place) -> Iterator[str]:
+    """Root in a container is nobody on the host, but for what the host's own policy lets through (RUN-19)."""
+    maps = [linux.get("uidMappings"), linux.get("gidMappings")]
+    if place.ids is None:
+        if "user" in namespaces or any(maps):
+            yield "a user namespace of somebody else"
+        if policy.user_namespaces or not (place.made_before or policy.userns_host):
+            yield "the host's user namespace (userns_host)"
+        return
+    if "user" not in namespaces or namespaces["user"] != str(place.userns):
+        yield "no user namespace of its own"
+    wanted = [{"containerID": 0, "hostID": place.ids.first, "size": place.ids.count}]
+    if place.ids.first < HOST_IDS or any(found != wanted for found in maps):
+        yield "users of the host"
+
+
+def _resource_complaints(resources: dict[str, Any], policy: Policy) -> Iterator[str]:
+    if extra := set(resources) - {"memory", "cpu", "pids", "devices"}:
+        yield f"resources {', '.join(sorted(extra))}"
+    if resources.get("devices") != confinement.device_rules():
+        yield "other devices"
+    memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
+    if not _within(memory.get("limit"), policy.memory_bytes):
+        yield "memory without a limit, or above the ceiling"
+    quota, period = cpu.get("quota"), cpu.get("period") or 1
+    if not _within(quota, None if policy.nano_cpus is None else policy.nano_cpus * period // 1_000_000_000):
+        yield "processor time without a limit, or above the ceiling"
+    if not _within(resources.get("pids", {}).get("limit"), policy.pids):
+        yield "processes without a limit, or above the ceiling"
+
+
+def _within(value: object, ceiling: int | None) -> bool:
+    return isinstance(value, int) and value > 0 and (ceiling is None or value <= ceiling)

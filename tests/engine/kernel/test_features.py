@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from engine.kernel import features, mounts, namespaces
+from engine.kernel.features import OverlayMethod, forced_overlay
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture(autouse=True)
+def fresh():
+    features._probe.cache_clear()
+    yield
+    features._probe.cache_clear()
+
+
+def test_this_host_is_probed_once_by_really_trying():
+    before = mounts.mountinfo()
+    found = features.features()
+    assert features.features() is found
+    assert found.overlay is not OverlayMethod.NONE
+    assert found.squashfs
+    assert found.loop
+    assert found.kernel == os.uname().release
+    assert len(mounts.mountinfo()) == len(before)
+
+
+def refuse(*_args, **_options):
+    raise OSError(22, "refused by the test")
+
+
+@pytest.mark.parametrize(
+    ("refused", "expected"),
+    [
+        ([], OverlayMethod.FDS),
+        (["overlay_of_fds"], OverlayMethod.PATHS),
+        (["overlay_of_fds", "overlay_of_paths"], OverlayMethod.OPTIONS),
+        (["overlay_of_fds", "overlay_of_paths", "mount_overlay_by_options"], OverlayMethod.NONE),
+    ],
+)
+def test_older_kernels_get_the_next_best_method(monkeypatch, refused, expected):
+    if mounts_support() < len(OverlayMethod) - len(refused) - 1:
+        pytest.skip("this kernel has no newer method to lose")
+    for name in refused:
+        monkeypatch.setattr(mounts, name, refuse)
+    found = features.features()
+    assert found.overlay is expected
+    assert ("refused by the test" in found.overlay_problem) == (expected is OverlayMethod.NONE)
+
+
+def mounts_support():
+    order = [OverlayMethod.NONE, OverlayMethod.OPTIONS, OverlayMethod.PATHS, OverlayMethod.FDS]
+    found = order.index(features.features().overlay)
+    features._probe.cache_clear()
+    return found
+
+
+def test_a_method_can_be_forced_in_the_process_and_from_outside(monkeypatch):
+    with forced_overlay(OverlayMethod.OPTIONS):
+        assert features.features().overlay is OverlayMethod.OPTIONS
+    monkeypatch.setenv(features.FORCE_OVERLAY, "paths")
+    assert features.features().overlay is OverlayMethod.PATHS
+
+
+def test_idmapped_layers_are_tried_with_a_real_layer(monkeypatch):
+    found = features.features()
+    assert (found.user_namespaces, found.idmapped_layers, found.ids_problem) == (True, True, "")
+    features._probe.cache_clear()
+    monkeypatch.setattr(mounts, "idmap", refuse)
+    found = features.features()
+    assert (found.user_namespaces, found.idmapped_layers) == (True, False)
+    assert found.ids_problem == "refused by the test"
+
+
+def test_owners_that_are_not_translated_are_no_idmapped_layers(monkeypatch):
+    monkeypatch.setattr(mounts, "idmap", lambda *_: None)
+    assert not features.features().idmapped_layers
+
+
+def test_a_kernel_without_user_namespaces_is_found_so(monkeypatch):
+    monkeypatch.setattr(namespaces, "create_userns", refuse)
+    found = features.features()
+    assert (found.user_namespaces, found.idmapped_layers) == (False, False)
+
+
+def test_shared_ids_can_be_forced_in_the_process_and_from_outside(monkeypatch):
+    with features.forced_shared_ids():
+        assert not features.features().idmapped_layers
+    assert features.features().idmapped_layers
+    monkeypatch.setenv(features.FORCE_SHARED_IDS, "1")
+    assert not features.features().idmapped_layers
+
+
+def test_versions_of_kernels_are_read():
+    found = features.features()
+    assert replace(found, kernel="6.10-rc1").kernel_version == (6, 10)
+    assert replace(found, kernel="strange").kernel_version == (0, 0)

@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import copy
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from engine.errors import HostUnfit, RequestRefused
+from engine.ids import IdRange
+from engine.runtime.policy import Policy, load_policy, parse_policy
+from engine.runtime.specpolicy import check_spec
+from tests.engine.runtime.test_spec import PLACE, make_spec
+
+HOST_PLACE = dataclasses.replace(PLACE, userns=None, ids=None)
+MAP = {"containerID": 0, "hostID": 200_000, "size": 65_536}
+
+
+def test_without_a_file_the_safe_defaults_hold(tmp_path):
+    assert load_policy(tmp_path / "none") == Policy()
+    assert Policy().capabilities == frozenset()
+
+
+def test_ceilings_are_read():
+    text = (
+        "[ceilings]\nmemory_mib = 64\ncpus = 1.5\npids = 9\ncapabilities = ['CAP_NET_RAW']\nno_new_privileges = true\n"
+    )
+    assert parse_policy(text) == Policy(
+        memory_bytes=64 << 20,
+        nano_cpus=1_500_000_000,
+        pids=9,
+        capabilities=frozenset({"CAP_NET_RAW"}),
+        no_new_privileges=True,
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[ceilings]\nmemory_mb = 1",
+        "[other]\nx = 1",
+        "privileged = true",
+        "[ceilings]\npids = -1",
+        "[ceilings]\npids = true",
+        "[ceilings]\npids = 'many'",
+        "[ceilings]\ncapabilities = ['CAP_SYS_ADMIN']",
+        "[ceilings]\nno_new_privileges = 1",
+        "[ceilings]\nuserns_host = true\nuser_namespaces = true",
+        "[ceilings]\nhost_paths = '/srv'",
+        "[ceilings]\nhost_paths = ['srv']",
+        "[ceilings]\nhost_paths = ['/']",
+        "[ceilings]\nhost_paths = ['/srv/../etc']",
+        "[ceilings]\nhost_paths = [1]",
+        "not toml",
+    ],
+)
+def test_what_it_does_not_know_is_refused(text):
+    with pytest.raises(HostUnfit):
+        parse_policy(text)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("fault", ["writable", "owner", "folder"])
+def test_a_file_that_others_could_change_is_refused(tmp_path, fault):
+    path = tmp_path / "engine.toml"
+    if fault == "folder":
+        path.mkdir()
+    else:
+        path.write_text("[ceilings]\n")
+        path.chmod(0o666 if fault == "writable" else 0o600)
+        if fault == "owner":
+            os.chown(path, 1000, 1000)
+    with pytest.raises((HostUnfit, IsADirectoryError)):
+        load_policy(path)
+
+
+def test_the_spec_that_we_build_passes():
+    check_spec(make_spec(), Policy(), PLACE)
+
+
+def _set(spec, path, value):
+    *parents, last = path
+    for key in parents:
+        spec = spec[key]
+    if value is None:
+        del spec[last]
+    elif last == "+":
+        spec.append(value)
+    else:
+        spec[last] = value
+
+
+BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbind"]}
+
+
+@pytest.mark.threat("RUN-07")
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["hooks"], {"prestart": [{"path": "/bin/sh"}]}),
+        (["annotations"], {"a": "b"}),
+        (["root", "path"], "/"),
+        (["process", "capabilities", "effective"], ["CAP_SYS_ADMIN"]),
+        (["process", "capabilities", "bounding"], ["CAP_NET_RAW"]),
+        (["process", "capabilities", "inheritable"], ["CAP_CHOWN"]),
+        (["process", "capabilities", "ambient"], []),
+        (["process", "oomScoreAdj"], 0),
+        (["process", "oomScoreAdj"], None),
+        (["process", "selinuxLabel"], "x"),
+        (["process", "cwd"], "/proc/self"),
+        (["mounts", "+"], BIND),
+        (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/../../x"}),
+        (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/hosts", "destination": "/proc/x", "options": ["bind"]}),
+        (["mounts", "+"], {"destination": "/x", "type": "tmpfs", "source": "x", "options": []}),
+        (["mounts", 0], {"destination": "/proc", "type": "proc", "source": "proc", "options": []}),
+        (["mounts", 4], {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]}),
+        (["linux", "namespaces"], [{"type": "pid"}]),
+        (["linux", "namespaces", 0], {"type": "pid", "path": "/proc/1/ns/pid"}),
+        (["linux", "namespaces", 5], {"type": "network"}),
+        (["linux", "namespaces", 5], {"type": "network", "path": "/proc/1/ns/net"}),
+        (["linux", "namespaces", 6], {"type": "user"}),
+        (["linux", "namespaces", 6], {"type": "user", "path": "/proc/1/ns/user"}),
+        (["linux", "namespaces", 6], None),
+        (["linux", "uidMappings"], None),
+        (["linux", "gidMappings"], None),
+        (["linux", "uidMappings", 0, "hostID"], 0),
+        (["linux", "gidMappings", 0, "hostID"], 0),
+        (["linux", "uidMappings", 0, "hostID"], 265_536),
+        (["linux", "uidMappings", 0, "size"], 4_294_967_295),
+        (["linux", "uidMappings"], [MAP, {"containerID": 65_536, "hostID": 0, "size": 1}]),
+        (["linux", "cgroupsPath"], "/"),
+        (["linux", "maskedPaths"], []),
+        (["linux", "readonlyPaths"], None),
+        (["linux", "seccomp"], None),
+        (["linux", "seccomp", "defaultAction"], "SCMP_ACT_ALLOW"),
+        (["linux", "sysctl"], {"kernel.core_pattern": "|/x"}),
+        (["linux", "devices"], [{"path": "/dev/sda", "type": "b", "major": 8, "minor": 0}]),
+        (["linux", "rootfsPropagation"], "shared"),
+        (["linux", "mountLabel"], "x"),
+        (["linux", "resources", "devices"], [{"allow": True, "access": "rwm"}]),
+        (["linux", "resources", "memory"], {}),
+        (["linux", "resources", "memory", "limit"], -1),
+        (["linux", "resources", "cpu", "quota"], None),
+        (["linux", "resources", "pids", "limit"], 0),
+        (["linux", "resources", "pids", "limit"], 10**6),
+        (["linux", "resources", "unified"], {"memory.max": "max"}),
+    ],
+)
+def test_whatever_would_weaken_a_container_is_refused_on_the_final_spec(path, value):
+    spec = copy.deepcopy(make_spec())
+    _set(spec, path, value)
+    with pytest.raises(RequestRefused, match="policy does not allow"):
+        check_spec(spec, Policy(), PLACE)
+
+
+@pytest.mark.threat("RUN-07")
+@pytest.mark.parametrize(
+    "policy",
+    [
+        Policy(memory_bytes=1 << 20),
+        Policy(nano_cpus=1000),
+        Policy(pids=2),
+        Policy(no_new_privileges=True),
+    ],
+)
+def test_ceilings_hold_whatever_built_the_spec(policy):
+    with pytest.raises(RequestRefused):
+        check_spec(make_spec(), policy, PLACE)
+
+
+@pytest.mark.threat("RUN-19")
+def test_root_of_the_host_is_root_in_a_container_only_if_the_hosts_policy_says_so():
+    spec = make_spec(ids=None)
+    for policy in (Policy(), Policy(user_namespaces=True)):
+        with pytest.raises(RequestRefused, match="user namespace"):
+            check_spec(spec, policy, HOST_PLACE)
+    check_spec(spec, Policy(userns_host=True), HOST_PLACE)
+    for policy in (Policy(), Policy(userns_host=True)):
+        with pytest.raises(RequestRefused, match="somebody else"):
+            check_spec(make_spec(), policy, HOST_PLACE)
+        with pytest.raises(RequestRefused, match="no user namespace of its own"):
+            check_spec(spec, policy, PLACE)
+
+
+@pytest.mark.threat("RUN-19")
+def test_a_container_made_before_there_were_user_namespaces_goes_on_unless_the_policy_forbids_it():
+    place = dataclasses.replace(HOST_PLACE, made_before=True)
+    check_spec(make_spec(ids=None), Policy(), place)
+    with pytest.raises(RequestRefused, match="user namespace"):
+        check_spec(make_spec(ids=None), Policy(user_namespaces=True), place)
+
+
+@pytest.mark.threat("RUN-19")
+def test_ids_of_the_hosts_own_users_are_refused_even_if_they_are_the_containers():
+    place = dataclasses.replace(PLACE, ids=IdRange(0))
+    with pytest.raises(RequestRefused, match="users of the host"):
+        check_spec(make_spec(ids=IdRange(0)), Policy(), place)
+
+
+def test_a_container_of_another_place_is_refused():
+    other = dataclasses.replace(PLACE, etc=Path("/other"))
+    with pytest.raises(RequestRefused):
+        check_spec(make_spec(), Policy(), other)

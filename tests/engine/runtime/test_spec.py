@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from engine.config import Limits
+from engine.digest import DiffId, Digest
+from engine.errors import RequestRefused
+from engine.ids import IdRange
+from engine.oci.image_config import ImageConfig
+from engine.runtime.host import HostFacts
+from engine.runtime.passwd import ResolvedUser
+from engine.runtime.policy import Policy
+from engine.runtime.request import ContainerRequest
+from engine.runtime.spec import SpecPaths, build_spec, default_limits
+from engine.runtime.specpolicy import Place
+
+ID = "ab" * 32
+HOST = HostFacts(
+    machine="x86_64",
+    kernel=(6, 1),
+    cpus=2,
+    memory_bytes=8 << 30,
+    open_files_hard=20_000,
+    cgroup_version=1,
+    controllers=frozenset({"memory", "cpu", "pids"}),
+    swap_limit=True,
+    apparmor=False,
+    seccomp=True,
+)
+IDS = IdRange(200_000)
+PLACE = Place(
+    rootfs=Path("/d/rootfs"),
+    etc=Path("/d/etc"),
+    netns=Path("/r/netns/ab"),
+    cgroup=f"/berth-x/{ID}",
+    userns=Path("/proc/7/fd/9"),
+    ids=IDS,
+)
+ROOT = ResolvedUser(0, 0, (0,), "/root", "root")
+
+
+def image(**wishes) -> ImageConfig:
+    document = {"architecture": "amd64", "os": "linux", "config": wishes, "rootfs": {"type": "layers", "diff_ids": []}}
+    return ImageConfig.parse(json.dumps(document).encode())
+
+
+def request(**fields) -> ContainerRequest:
+    given = {
+        "container_id": ID,
+        "name": "box",
+        "image_reference": "box",
+        "address": "10.1.2.3",
+        "layers": (DiffId(Digest(f"sha256:{'0' * 64}")),),
+        "config_digest": Digest(f"sha256:{'1' * 64}"),
+        "command": ("/bin/sh",),
+    }
+    return ContainerRequest(**(given | fields))
+
+
+def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, **fields):
+    paths = SpecPaths(
+        rootfs=PLACE.rootfs,
+        hosts=PLACE.etc / "hosts",
+        hostname=PLACE.etc / "hostname",
+        resolv_conf=PLACE.etc / "resolv.conf",
+        hosts_at="/etc/hosts",
+        hostname_at="/etc/hostname",
+        resolv_conf_at="/run/resolv.conf",
+        working_dir="/work",
+        netns=PLACE.netns,
+        cgroup=PLACE.cgroup,
+        ids=ids,
+        userns=None if ids is None else PLACE.userns,
+    )
+    return build_spec(
+        image=image(**(wishes or {})),
+        request=request(**fields),
+        policy=policy or Policy(),
+        host=host,
+        user=user,
+        paths=paths,
+        limits=Limits(),
+        seccomp={"defaultAction": "SCMP_ACT_ERRNO", "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]},
+    )
+
+
+def test_the_same_input_gives_the_same_spec_and_shares_nothing():
+    first, second = make_spec(), make_spec()
+    assert first == second
+    first["mounts"][0]["options"].append("x")
+    first["linux"]["resources"]["devices"].clear()
+    first["process"]["capabilities"]["bounding"].clear()
+    assert make_spec() == second
+
+
+def test_a_terminal_has_its_size_from_the_first_moment():
+    process = make_spec(tty=True, rows=50, columns=132)["process"]
+    assert process["terminal"] is True
+    assert process["consoleSize"] == {"height": 50, "width": 132}
+    assert "consoleSize" not in make_spec()["process"]
+
+
+def test_hostname_and_names_come_from_the_id_or_the_request():
+    assert make_spec()["hostname"] == ID[:12]
+    assert make_spec(hostname="web")["hostname"] == "web"
+
+
+def test_limits_default_to_the_settings_and_to_no_more_than_the_host_has():
+    resources = make_spec()["linux"]["resources"]
+    assert resources["memory"] == {"limit": 2 << 30, "swap": 2 << 30}
+    assert resources["cpu"] == {"quota": 200_000, "period": 100_000}
+    assert resources["pids"] == {"limit": 512}
+    small = HostFacts(
+        **{**{f: getattr(HOST, f) for f in HOST.__dataclass_fields__}, "cpus": 1, "memory_bytes": 1 << 30}
+    )
+    resources = make_spec(host=small)["linux"]["resources"]
+    assert resources["memory"]["limit"] == 1 << 30
+    assert resources["cpu"]["quota"] == 100_000
+    strict = Policy(memory_bytes=256 << 20, nano_cpus=500_000_000, pids=64)
+    assert default_limits(strict, small, Limits()) == Limits(memory_bytes=256 << 20, nano_cpus=500_000_000, pids=64)
+    resources = make_spec(policy=strict)["linux"]["resources"]
+    assert (resources["memory"]["limit"], resources["cpu"]["quota"], resources["pids"]["limit"]) == (
+        256 << 20,
+        50_000,
+        64,
+    )
+
+
+def test_without_swap_accounting_only_memory_is_limited():
+    host = HostFacts(**{**{f: getattr(HOST, f) for f in HOST.__dataclass_fields__}, "swap_limit": False})
+    assert "swap" not in make_spec(host=host)["linux"]["resources"]["memory"]
+
+
+def test_requested_limits_are_exact():
+    resources = make_spec(memory_bytes=64 << 20, nano_cpus=500_000_000, pids=7)["linux"]["resources"]
+    assert resources["memory"]["limit"] == 64 << 20
+    assert resources["cpu"]["quota"] == 50_000
+    assert resources["pids"]["limit"] == 7
+
+
+@pytest.mark.parametrize(
+    ("limits", "policy", "sentence"),
+    [
+        ({"memory_bytes": (6 << 20) - 1}, Policy(), "Minimum memory limit allowed is 6MB"),
+        (
+            {"nano_cpus": 3_000_000_000},
+            Policy(),
+            r"range of CPUs is from 0.01 to 2.00, as there are only 2 CPUs available",
+        ),
+        ({"nano_cpus": 1}, Policy(), "range of CPUs"),
+        ({"memory_bytes": 65 << 20}, Policy(memory_bytes=64 << 20), "at most 64 MiB"),
+        ({"nano_cpus": 1_500_000_000}, Policy(nano_cpus=1_000_000_000), "at most 1.00 CPUs"),
+        ({"pids": 11}, Policy(pids=10), "at most 10 processes"),
+    ],
+)
+def test_limits_that_cannot_be_given_are_refused(limits, policy, sentence):
+    with pytest.raises(RequestRefused, match=sentence):
+        make_spec(policy=policy, **limits)
+
+
+def test_open_files_are_clamped_to_what_the_host_may_give():
+    assert make_spec()["process"]["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 1024, "hard": 20_000}]
+
+
+def test_the_image_says_what_runs_unless_the_request_does():
+    spec = make_spec(command=(), wishes={"Entrypoint": ["tini"], "Cmd": ["app"], "Env": ["A=1"]})
+    assert spec["process"]["args"] == ["tini", "app"]
+    assert "A=1" in spec["process"]["env"]
+
+
+@pytest.mark.threat("RUN-19")
+def test_a_container_has_a_user_namespace_unless_it_has_no_ids():
+    off, on = make_spec(ids=None)["linux"], make_spec()["linux"]
+    assert "uidMappings" not in off
+    assert "user" not in {namespace["type"] for namespace in off["namespaces"]}
+    assert {"type": "user", "path": "/proc/7/fd/9"} in on["namespaces"]
+    assert on["uidMappings"] == on["gidMappings"] == [{"containerID": 0, "hostID": 200_000, "size": 65_536}]
+    assert off["sysctl"]["net.ipv4.ping_group_range"] == "0 2147483647"
+    assert on["sysctl"]["net.ipv4.ping_group_range"] == "0 65535"
+
+
+def test_a_user_other_than_root_holds_no_capability_at_start():
+    capabilities = make_spec(user=ResolvedUser(5, 6, (6,), "/"))["process"]["capabilities"]
+    assert capabilities["effective"] == capabilities["permitted"] == []
+    assert set(capabilities) == {"bounding", "effective", "permitted"}

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.support.engines import temporary_engine
+from tests.support.probe.lab import open_lab
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with open_lab() as opened:
+        yield opened
+
+
+@pytest.fixture
+def config():
+    with temporary_engine() as made:
+        yield made

@@ -1,0 +1,192 @@
+"""A first copy keeps everything that a file is, and follows nothing."""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from dataclasses import replace
+
+import pytest
+
+from engine.errors import ImageUnfit, RequestRefused, StoreFull
+from engine.volumes import fill, folders, places
+from engine.volumes.copy import DEPTH_LIMIT, copy_folder
+from engine.volumes.shifted import attribute_inside
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def tree(tmp_path):
+    top = tmp_path / "tree"
+    (top / "inner").mkdir(parents=True)
+    (top / "inner" / "file").write_bytes(b"content")
+    os.link(top / "inner" / "file", top / "again")
+    (top / "out").symlink_to("/etc/passwd")
+    os.mkfifo(top / "pipe", 0o640)
+    os.mknod(top / "device", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    with (top / "holes").open("wb") as file:
+        file.truncate(64 << 20)
+    os.chown(top / "inner" / "file", 33, 44)
+    (top / "inner" / "file").chmod(0o4711)
+    os.setxattr(top / "inner" / "file", "user.mark", b"yes")
+    os.chown(top / "out", 5, 6, follow_symlinks=False)
+    os.chown(top, 70, 71)
+    top.chmod(0o1770)
+    os.utime(top / "inner" / "file", (1_000_000, 2_000_000))
+    return top
+
+
+def copied(tree, tmp_path, **how):
+    target = tmp_path / "copy"
+    target.mkdir()
+    fd = os.open(tree, os.O_PATH)
+    try:
+        copy_folder(fd, target, **{"reserve_bytes": 0, **how})
+    finally:
+        os.close(fd)
+    return target
+
+
+def test_owners_modes_times_links_and_attributes_are_kept(tree, tmp_path):
+    target = copied(tree, tmp_path)
+    found = (target / "inner" / "file").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (33, 44, 0o4711)
+    assert (found.st_mtime, found.st_nlink) == (2_000_000, 2)
+    assert (target / "again").samefile(target / "inner" / "file")
+    assert os.getxattr(target / "again", "user.mark") == b"yes"
+    assert (target.stat().st_uid, target.stat().st_gid, stat.S_IMODE(target.stat().st_mode)) == (70, 71, 0o1770)
+    assert os.readlink(target / "out") == "/etc/passwd"
+    assert (target / "out").lstat().st_uid == 5
+    assert stat.S_ISFIFO((target / "pipe").lstat().st_mode)
+
+
+def test_devices_are_left_out_and_holes_stay_holes(tree, tmp_path):
+    target = copied(tree, tmp_path)
+    assert not (target / "device").exists()
+    found = (target / "holes").stat()
+    assert (found.st_size, found.st_blocks) == (64 << 20, 0)
+
+
+def test_ids_of_a_shifted_container_become_its_own_numbers(tree, tmp_path):
+    for path in [tree, *(path for path in tree.rglob("*") if path.name != "again")]:
+        found = path.lstat()
+        os.chown(path, found.st_uid + 100_000, found.st_gid + 100_000, follow_symlinks=False)
+    target = copied(tree, tmp_path, first_id=100_000)
+    assert ((target / "again").stat().st_uid, (target / "again").stat().st_gid) == (33, 44)
+    assert (target / "out").lstat().st_uid == 5
+
+
+def test_a_user_beyond_the_containers_range_becomes_nobody(tree, tmp_path):
+    os.chown(tree / "inner", 12, 200_000)
+    target = copied(tree, tmp_path, first_id=100_000)
+    assert ((target / "inner").stat().st_uid, (target / "inner").stat().st_gid) == (65_534, 65_534)
+
+
+def test_attributes_with_ids_in_them_get_the_containers_own():
+    plain = struct.pack("<5I", 0x02000001, 1 << 10, 0, 0, 0)
+    of_container = struct.pack("<6I", 0x03000001, 1 << 10, 0, 0, 0, 100_000)
+    assert attribute_inside("security.capability", of_container, 100_000) == plain
+    assert attribute_inside("security.capability", of_container, 200_000) == of_container
+    assert attribute_inside("security.capability", plain, 100_000) == plain
+    entries = [(0x01, 7, 0xFFFFFFFF), (0x02, 5, 100_033), (0x08, 4, 100_044), (0x20, 0, 0xFFFFFFFF)]
+    value = struct.pack("<I", 2) + b"".join(struct.pack("<HHI", *entry) for entry in entries)
+    moved = attribute_inside("system.posix_acl_access", value, 100_000)
+    assert [struct.unpack_from("<HHI", moved, 4 + 8 * n)[2] for n in range(4)] == [0xFFFFFFFF, 33, 44, 0xFFFFFFFF]
+    assert attribute_inside("system.posix_acl_access", value, 0) == value
+    assert attribute_inside("system.posix_acl_access", b"\x02", 100_000) == b"\x02"
+
+
+def test_it_stops_before_the_reserve_of_the_disk(tree, tmp_path):
+    with pytest.raises(StoreFull, match="disk is full"):
+        copied(tree, tmp_path, reserve_bytes=1 << 60)
+
+
+def test_a_folder_that_is_too_deep_is_refused(tmp_path):
+    deep = tmp_path / "deep"
+    deep.joinpath(*["d"] * (DEPTH_LIMIT + 1)).mkdir(parents=True)
+    with pytest.raises(ImageUnfit, match="deeper than 256"):
+        copied(deep, tmp_path)
+
+
+def filled(config, name, tree):
+    fd = os.open(tree, os.O_PATH)
+    try:
+        return fill.fill_if_empty(config, name, fd)
+    finally:
+        os.close(fd)
+
+
+def test_only_an_empty_volume_is_filled(config, tree):
+    config = replace(config, limits=replace(config.limits, reserve_bytes=0))
+    assert filled(config, "data", tree)
+    data = config.volumes / "data" / "_data"
+    assert sorted(os.listdir(data)) == ["again", "holes", "inner", "out", "pipe"]
+    assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (70, 0o1770)
+    (data / "again").unlink()
+    assert not filled(config, "data", tree)
+    assert not (data / "again").exists()
+    assert sorted(os.listdir(data.parent)) == ["_data"]
+    assert stat.S_IMODE(data.parent.stat().st_mode) == stat.S_IMODE(config.volumes.stat().st_mode) == 0o700
+
+
+def test_a_copy_that_fails_leaves_the_volume_empty(config, tree):
+    config = replace(config, limits=replace(config.limits, reserve_bytes=1 << 60))
+    with pytest.raises(StoreFull):
+        filled(config, "data", tree)
+    assert os.listdir(config.volumes / "data") == ["_data"]
+    assert os.listdir(config.volumes / "data" / "_data") == []
+
+
+@pytest.mark.fault("F13")
+@pytest.mark.parametrize("moment", ["copying", "moving"])
+def test_a_copy_that_was_cut_off_is_begun_again_or_finished(config, tree, monkeypatch, moment):
+    class Killed(BaseException):
+        pass
+
+    def die(*_ignored, **_more):
+        raise Killed
+
+    config = replace(config, limits=replace(config.limits, reserve_bytes=0))
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.volumes.fill.copy_attributes" if moment == "moving" else "os.symlink", die)
+        with pytest.raises(Killed):
+            filled(config, "data", tree)
+    assert len(os.listdir(config.volumes / "data")) == 2
+    assert filled(config, "data", tree) is (moment == "copying")
+    data = config.volumes / "data" / "_data"
+    assert sorted(os.listdir(data)) == ["again", "holes", "inner", "out", "pipe"]
+    assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (70, 0o1770)
+    assert os.listdir(config.volumes / "data") == ["_data"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "x", "a/b", "../x", ".removed-x", "a\n", "a" * 256])
+def test_what_is_no_name_never_becomes_a_path(config, name):
+    for act in (places.ensure_volume, folders.remove_volume, folders.volume_bytes):
+        with pytest.raises(RequestRefused):
+            act(config, name)
+
+
+def test_a_volume_is_measured_and_removed_with_everything_in_it(config, tmp_path):
+    assert folders.volume_bytes(config, "data") == 0
+    data = places.ensure_volume(config, "data")
+    (data / "file").write_bytes(b"x" * 100_000)
+    (data / "out").symlink_to(tmp_path)
+    (tmp_path / "kept").write_text("canary")
+    assert 100_000 <= folders.volume_bytes(config, "data") < 130_000
+    assert folders.volumes_on_disk(config) == {"data"}
+    folders.remove_volume(config, "data")
+    folders.remove_volume(config, "data")
+    assert os.listdir(config.volumes) == []
+    assert (tmp_path / "kept").read_text() == "canary"
+
+
+@pytest.mark.fault("F20")
+def test_a_removal_that_was_cut_off_is_gone_on_with(config):
+    data = places.ensure_volume(config, "data")
+    (data / "file").write_text("x")
+    data.parent.rename(config.volumes / ".removed-0123")
+    assert folders.volumes_on_disk(config) == set()
+    folders.sweep_removed(config)
+    assert os.listdir(config.volumes) == []
