@@ -1,0 +1,1 @@
+"""Sign-in, the first administrator, the host's token, a person's preferences."""

@@ -1,0 +1,88 @@
+"""Secrets that let somebody in. The database keeps sha256 of them: 256 random bits need no slow hash (WEB-09, WEB-11)."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import timedelta
+from typing import Final
+
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from dashboard.accounts.models import Token
+from dashboard.core.errors import NotFound
+
+SETUP: Final = "setup"
+HOST: Final = "host"
+HOST_USER: Final = "host-root"
+SETUP_LIFE = timedelta(hours=24)
+_BYTES = 32
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def has_administrator() -> bool:
+    """Whether somebody can sign in as an administrator; the host's root has no password and does not count."""
+    people = get_user_model().objects.filter(is_superuser=True, is_active=True).exclude(username=HOST_USER)
+    return any(person.has_usable_password() for person in people)
+
+
+def new_setup_secret() -> str | None:
+    """The secret of a fresh one-time link, in place of the last one; None once there is an administrator."""
+    with transaction.atomic():
+        Token.objects.filter(purpose=SETUP).delete()
+        if has_administrator():
+            return None
+        secret = secrets.token_urlsafe(_BYTES)
+        Token.objects.create(purpose=SETUP, sha256=_hash(secret), expires_at=timezone.now() + SETUP_LIFE)
+    return secret
+
+
+def _usable(secret: str) -> Token | None:
+    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    return Token.objects.filter(alive, purpose=SETUP, sha256=_hash(secret), used_at=None).first()
+
+
+def check_setup(secret: str) -> None:
+    """Raises NotFound: the link was used, has expired, is another's, or there is an administrator already."""
+    if has_administrator():
+        msg = _("Berth has its administrator already, so this link is worth nothing any more.")
+        raise NotFound(msg)
+    if _usable(secret) is None:
+        msg = _("This link is not the newest one, or has expired. Start Berth again for a new one.")
+        raise NotFound(msg)
+
+
+def make_first_administrator(secret: str, *, username: str, password: str) -> User:
+    """Spend the link and make the account, or neither. Of two at once, one wins.
+
+    Raises:
+        NotFound: as `check_setup`.
+    """
+    with transaction.atomic():
+        check_setup(secret)
+        if not Token.objects.filter(sha256=_hash(secret), used_at=None).update(used_at=timezone.now()):
+            check_setup(secret)
+        return User.objects.create_superuser(username=username, password=password)
+
+
+def new_host_secret() -> str:
+    """A fresh secret for the host's root; the last one is worth nothing any more."""
+    secret = secrets.token_urlsafe(_BYTES)
+    with transaction.atomic():
+        user, is_new = get_user_model().objects.get_or_create(
+            username=HOST_USER, defaults={"is_superuser": True, "is_staff": False}
+        )
+        if is_new or user.has_usable_password():
+            user.set_unusable_password()
+            user.save()
+        Token.objects.filter(purpose=HOST).delete()
+        Token.objects.create(purpose=HOST, sha256=_hash(secret), user=user)
+    return secret

@@ -1,0 +1,16 @@
+"""Only those of allauth's addresses that are used: signing up and everything by e-mail has none."""
+
+from __future__ import annotations
+
+from allauth.account import views as allauth
+from django.urls import path
+
+from dashboard.accounts import views
+
+urlpatterns = [
+    path("accounts/login/", allauth.login, name="account_login"),
+    path("accounts/logout/", allauth.logout, name="account_logout"),
+    path("accounts/password/change/", views.change_password, name="account_change_password"),
+    path("setup/<str:token>/", views.setup, name="setup"),
+    path("me/", views.preferences, name="preferences"),
+]

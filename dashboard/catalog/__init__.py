@@ -1,0 +1,1 @@
+"""Images, tags and layers, and the jobs that pull and remove them."""

@@ -1,0 +1,147 @@
+"""Removing images, by Docker's rules for names, ids and force; an image that a container stands on always stays."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from dashboard import gateway
+from dashboard.catalog.handlers import REMOVE_LAYERS, unused_layers
+from dashboard.catalog.lookup import NoSuchImage, familiar_name, resolve_local, shown_name
+from dashboard.catalog.models import Image, Layer, Tag
+from dashboard.core.errors import DashboardError
+from dashboard.core.events import publish
+from dashboard.core.gate import Permission, Requester, require
+from dashboard.jobs import services as jobs
+from dashboard.jobs.models import Job
+
+SHORT = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What `rmi` prints, and the engine job that frees the layers (None where none became free)."""
+
+    lines: tuple[str, ...]
+    job: Job | None
+
+
+class ImageInUse(DashboardError):
+    def __init__(self, message: str) -> None:
+        super().__init__(message, status=409)
+
+
+def remove_image(text: str, user: Requester, *, force: bool = False) -> list[str]:
+    """Remove a name, or an image by its id. Layers that nothing else uses go by an engine job.
+
+    Returns:
+        Docker's lines: `Untagged: ubuntu:14.04`, `Deleted: sha256:…`.
+
+    Raises:
+        NoSuchImage: nothing here is called that.
+        ImageInUse: containers stand on it (they are named), or an id has several names and `force` is not set.
+            Nothing has changed then.
+    """
+    return list(remove(text, user, force=force).lines)
+
+
+def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
+    """As `remove_image`, with the job, for who wants to wait until the space is free."""
+    found = resolve_local(text)
+    if found is None:
+        raise NoSuchImage(gateway.parse(text).familiar)
+    image = found.image if isinstance(found, Tag) else found
+    require(user, Permission.IMAGE_REMOVE, image)
+    with transaction.atomic():
+        image = Image.objects.select_for_update().get(pk=image.pk)
+        lines = _by_name(found, image, force=force) if isinstance(found, Tag) else _by_id(image, force=force)
+        freed: list[Layer] = []
+        if not image.tags.exists() and not image.containers.exists():
+            more, freed = _delete(image)
+            lines += more
+        job = _free(freed, user)
+    publish("images", {"t": "images", "image": image.image_id})
+    return Removed(tuple(lines), job)
+
+
+def _users(image: Image) -> str:
+    """`container 0f3b… (happy_pike)`, or several."""
+    users = [f"{row.short_id} ({row.name})" for row in image.containers.order_by("created_at")]
+    if len(users) == 1:
+        return f"container {users[0]} is"
+    return f"containers {', '.join(users[:-1])} and {users[-1]} are"
+
+
+def _untag(tag: Tag) -> list[str]:
+    """Docker also names the digest when the last name of that repository goes."""
+    lines = [f"Untagged: {shown_name(tag)}"]
+    others = Tag.objects.filter(image=tag.image, registry=tag.registry, repository=tag.repository).exclude(pk=tag.pk)
+    if tag.tag and not others.exists():
+        lines.append(f"Untagged: {familiar_name(tag)}@{tag.digest}")
+    tag.delete()
+    return lines
+
+
+def _by_name(tag: Tag, image: Image, *, force: bool) -> list[str]:
+    is_last = image.tags.count() == 1
+    if is_last and not force and image.containers.exists():
+        msg = (
+            f'conflict: unable to remove repository reference "{shown_name(tag)}" (must force) - '
+            f"{_users(image)} using its referenced image {image}"
+        )
+        raise ImageInUse(msg)
+    return _untag(tag)
+
+
+def _by_id(image: Image, *, force: bool) -> list[str]:
+    tags = list(image.tags.order_by("pk"))
+    if len({(tag.registry, tag.repository) for tag in tags}) > 1 and not force:
+        msg = (
+            f"conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories: "
+            f"{', '.join(shown_name(tag) for tag in tags)}"
+        )
+        raise ImageInUse(msg)
+    if image.containers.exists():
+        is_running = image.containers.filter(state__in=["starting", "running", "stopping"]).exists()
+        how = "cannot be forced" if is_running or force else "must be forced"
+        if is_running or not force or not tags:
+            msg = f"conflict: unable to delete {image} ({how}) - {_users(image)} using it"
+            raise ImageInUse(msg)
+    return [line for tag in tags for line in _untag(tag)]
+
+
+def chain_ids(diff_ids: Sequence[str]) -> list[str]:
+    """Source: OCI image-spec 1.1, config.md, "Layer ChainID"."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        text = f"{chain[-1]} {diff_id}" if chain else diff_id
+        chain.append(f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if chain else text)
+    return chain
+
+
+def _delete(image: Image) -> tuple[list[str], list[Layer]]:
+    """The rows; Docker's `Deleted:` lines for the image and the chains that no other image has; layers now unused."""
+    stack = [link.layer for link in image.stack.select_related("layer").order_by("position")]
+    chains = chain_ids([layer.diff_id for layer in stack])
+    kept = _chains_of_others(image, stack[0].pk if stack else None)
+    lines = [f"Deleted: {image.image_id}", *(f"Deleted: {chain}" for chain in reversed(chains) if chain not in kept)]
+    image.delete()
+    wanted = {layer.pk for layer in stack}
+    return lines, list(Layer.objects.filter(unused_layers(), pk__in=wanted))
+
+
+def _chains_of_others(image: Image, lowest: int | None) -> set[str]:
+    others = Image.objects.filter(stack__layer=lowest, stack__position=0).exclude(pk=image.pk)
+    chains: set[str] = set()
+    for other in others.prefetch_related("stack__layer"):
+        chains.update(chain_ids([link.layer.diff_id for link in other.stack.all()]))
+    return chains
+
+
+def _free(layers: list[Layer], user: Requester) -> Job | None:
+    if not layers:
+        return None
+    return jobs.submit(REMOVE_LAYERS, {"layers": [layer.pk for layer in layers]}, requester=user, queue="engine")

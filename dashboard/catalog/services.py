@@ -1,0 +1,48 @@
+"""What the catalog does for pages and the command door."""
+
+from __future__ import annotations
+
+from dashboard import gateway
+from dashboard.catalog import pulls
+from dashboard.catalog.inspection import image_lines, inspect_image
+from dashboard.catalog.lookup import NoSuchImage, familiar_name, find_image, images_for, resolve_local, shown_name
+from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
+from dashboard.core.gate import Permission, Requester, require
+from dashboard.jobs import services as jobs
+from dashboard.jobs.models import Job
+
+__all__ = [
+    "ImageInUse",
+    "NoSuchImage",
+    "Removed",
+    "chain_ids",
+    "familiar_name",
+    "find_image",
+    "image_lines",
+    "images_for",
+    "inspect_image",
+    "pull",
+    "remove",
+    "remove_image",
+    "resolve_local",
+    "shown_name",
+]
+
+
+def pull(reference_text: str, *, user: Requester, platform: str | None = None) -> Job:
+    """Pull an image, or join the pull of the same name that is under way.
+
+    Raises:
+        ReferenceInvalid: the name or the platform breaks its grammar; no job is made.
+        Denied: `user` may not.
+    """
+    require(user, Permission.IMAGE_PULL)
+    reference = gateway.parse(reference_text)
+    gateway.parse_platform(platform or "")
+    return jobs.submit(
+        pulls.PULL,
+        {"reference": reference.familiar, "platform": platform or ""},
+        requester=user,
+        key=f"pull:{reference.canonical}:{platform or ''}",
+        queue="images",
+    )

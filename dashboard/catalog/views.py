@@ -1,0 +1,138 @@
+"""Pages of the catalog: what is here, pulling, one image, removing."""
+
+from __future__ import annotations
+
+from django.db.models import Count
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.catalog import services
+from dashboard.catalog.forms import PullForm
+from dashboard.catalog.listing import image_rows, slabs_of
+from dashboard.catalog.models import Image, ImageLayer
+from dashboard.catalog.pulls import PULL
+from dashboard.catalog.recent import dismiss, recent_pulls
+from dashboard.core.errors import DashboardError
+from dashboard.core.gate import Permission, require
+from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.jobs.models import Job
+
+_USERS_NAMED = 5
+
+
+@require_safe
+def catalog(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.IMAGE_VIEW)
+    query = request.GET.get("q", "")
+    context: dict[str, object] = {"query": query}
+    part = request.GET.get("part")
+    if part != "pulls":
+        images = services.images_for(request.user).annotate(user_count=Count("containers", distinct=True))
+        context["rows"] = image_rows(images.prefetch_related("tags", "stack__layer"), query)
+    if part == "found":
+        return at_address(page(request, "catalog/rows.html", context), request)
+    if part == "rows":
+        return page(request, "catalog/rows.html", context)
+    context["pulls"] = recent_pulls(request.session)
+    return page(request, "catalog/pulls.html" if part == "pulls" else "catalog/list.html", context)
+
+
+@require_POST
+def pull(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.IMAGE_PULL)
+    form = PullForm(request.POST)
+    if not form.is_valid():
+        raise DashboardError(_("Type the name of an image, for example ubuntu:14.04."), status=400)
+    return _pulling(request, services.pull(form.cleaned_data["reference"], user=request.user))
+
+
+@require_POST
+def pull_again(request: HttpRequest, job_id: int) -> HttpResponse:
+    """The same pull once more: name and platform as they were asked for."""
+    before = get_object_or_404(Job, pk=job_id, kind=PULL)
+    require(request.user, Permission.IMAGE_PULL)
+    asked = before.params
+    job = services.pull(str(asked["reference"]), user=request.user, platform=str(asked.get("platform") or "") or None)
+    return _pulling(request, job)
+
+
+@require_POST
+def pull_dismiss(request: HttpRequest, job_id: int) -> HttpResponse:
+    job = get_object_or_404(Job, pk=job_id, kind=PULL)
+    require(request.user, Permission.IMAGE_VIEW)
+    dismiss(request.session, job)
+    return _recent(request) if is_htmx(request) else redirect("catalog")
+
+
+def _pulling(request: HttpRequest, job: Job) -> HttpResponse:
+    """To the pulls where they are on the page; else to the page of this one."""
+    if not is_htmx(request):
+        return redirect("job", job.pk)
+    if request.headers.get("HX-Target") == "pulls":
+        return _recent(request)
+    return go_to(reverse("job", args=[job.pk]))
+
+
+def _recent(request: HttpRequest) -> HttpResponse:
+    return page(request, "catalog/pulls.html", {"pulls": recent_pulls(request.session)})
+
+
+def _image(image_hex: str) -> Image:
+    return get_object_or_404(Image, image_id=f"sha256:{image_hex}")
+
+
+@require_safe
+def image(request: HttpRequest, image_hex: str) -> HttpResponse:
+    shown = _image(image_hex)
+    require(request.user, Permission.IMAGE_VIEW, shown)
+    links = list(shown.stack.select_related("layer"))
+    tags = [(services.familiar_name(tag), tag) for tag in shown.tags.all()]
+    context = {
+        "image": shown,
+        "image_hex": image_hex,
+        "tags": tags,
+        "names": [services.shown_name(tag) for _name, tag in tags],
+        "slabs": slabs_of(links),
+        "links": _with_history(shown, links),
+        "config": shown.config.get("config") or {},
+        "users": shown.containers.select_related("owner"),
+    }
+    return page(request, "catalog/image.html", context)
+
+
+def _with_history(shown: Image, links: list[ImageLayer]) -> list[dict[str, object]]:
+    """Layers from the top down, each with the build step that the config names for it."""
+    steps = [step for step in shown.config.get("history") or [] if not step.get("empty_layer")]
+    named = len(steps) == len(links)
+    rows = [
+        {"layer": link.layer, "step": steps[place].get("created_by", "") if named else "", "number": place + 1}
+        for place, link in enumerate(links)
+    ]
+    return rows[::-1]
+
+
+@require_POST
+def remove(request: HttpRequest, image_hex: str) -> HttpResponse:
+    shown = _image(image_hex)
+    require(request.user, Permission.IMAGE_REMOVE, shown)
+    lines = _removed(request, shown, request.POST.get("reference", ""))
+    if not is_htmx(request):
+        return redirect("catalog")
+    if request.POST.get("leave"):
+        return go_to(reverse("catalog"))
+    return said("\n".join(lines[:4]) or _("Removed."))
+
+
+def _removed(request: HttpRequest, shown: Image, reference: str) -> list[str]:
+    """A name, or the image with all its names: the question before named them, so more than one is no obstacle."""
+    is_used = shown.containers.exists()
+    try:
+        return services.remove_image(reference or shown.image_id, request.user, force=not reference and not is_used)
+    except services.ImageInUse as error:
+        names = list(shown.containers.order_by("created_at").values_list("name", flat=True)[: _USERS_NAMED + 1])
+        users = ", ".join(names[:_USERS_NAMED] + ["…"] * (len(names) > _USERS_NAMED))
+        sentence = _("Nothing is removed. First remove the containers that use the image (%(containers)s).")
+        raise DashboardError(sentence % {"containers": users}, status=409) from error

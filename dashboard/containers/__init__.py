@@ -1,0 +1,1 @@
+"""Containers: rows, services, jobs, pages."""

@@ -1,0 +1,11 @@
+from __future__ import annotations
+
+from django.apps import AppConfig
+
+
+class ContainersConfig(AppConfig):
+    name = "dashboard.containers"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from dashboard.containers import exechandlers, execreconcile, handlers, reconcile  # noqa: F401 - importing registers

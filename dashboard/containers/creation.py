@@ -1,0 +1,234 @@
+"""Making the row of a container: its id, its name, its address, and all that can be refused before anything is made."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import secrets
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from dashboard import gateway
+from dashboard.catalog.models import Image
+from dashboard.catalog.services import find_image
+from dashboard.containers import mounting, ports
+from dashboard.containers.models import Container, IdMode
+from dashboard.containers.words import random_name
+from dashboard.core.errors import DashboardError
+from dashboard.core.events import publish
+from dashboard.core.gate import Permission, Requester, allows, require
+from dashboard.grammar import ContainerOptions
+from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.ports import MOST_PORTS
+from dashboard.grammar.values import is_container_name, is_hostname
+from dashboard.jobs.host import host_info
+
+ATTEMPTS = 50
+NANO = 1_000_000_000
+MINIMUM_NANO_CPUS = NANO // 100
+MIB = 1024 * 1024
+
+
+class NameTaken(DashboardError):
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(
+            f'Conflict. The container name "/{name}" is already in use by container "{holder}". '
+            "You have to remove (or rename) that container to be able to reuse that name.",
+            status=409,
+        )
+
+
+def create(user: Requester, options: ContainerOptions) -> Container:
+    """A container in state CREATED, with a free address and a free name. Nothing of it is on disk yet.
+
+    Raises:
+        NoSuchImage: pull it first.
+        NameTaken: 409.
+        DashboardError: an option that cannot be; Docker's sentence where it has one.
+        Denied: `user` may not.
+    """
+    require(user, Permission.CONTAINER_RUN)
+    refuse_impossible(options)
+    image = find_image(options.image)
+    refuse_ports(user, image, options)
+    _refuse_other_platform(image, options)
+    command_shown = shown_command(image, options)
+    for attempt in range(ATTEMPTS):
+        name = options.name or random_name(attempt)
+        if holder := Container.objects.filter(name=name).values_list("container_id", flat=True).first():
+            if options.name:
+                raise NameTaken(name, holder)
+            continue
+        try:
+            made = _insert(user, replace(options, name=name), image.pk, command_shown)
+        except IntegrityError:  # somebody took the name or the address between our look and our insert
+            continue
+        publish("containers", {"t": "container", "id": made.container_id, "state": made.state, "name": made.name})
+        return made
+    msg = _("No free name or address was found for the container. Try again.")
+    raise DashboardError(msg, status=503)
+
+
+def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str) -> Container:
+    with transaction.atomic():
+        image = Image.objects.select_for_update().filter(pk=image_pk).first()
+        if image is None:
+            msg = f"No such image: {options.image}"
+            raise DashboardError(msg, status=404)
+        made = Container.objects.create(
+            container_id=new_id(),
+            name=options.name,
+            image=image,
+            image_reference=options.image,
+            owner_id=getattr(user, "pk", None),
+            options=options.to_json(),
+            command_shown=command_shown,
+            tty=options.tty,
+            open_stdin=options.interactive,
+            auto_remove=options.auto_remove,
+            address=free_address(),
+            id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
+        )
+        mounting.claim_volumes(user, made, options)
+        return made
+
+
+def new_id() -> str:
+    """64 hex digits. As in Docker, the short form is never a number, which a program could take for one."""
+    while True:
+        made = secrets.token_hex(32)
+        if not made[:12].isdecimal():
+            return made
+
+
+def free_address() -> str:
+    """The lowest address that no container has.
+
+    Raises:
+        DashboardError: the network is full (503).
+    """
+    used = set(Container.objects.exclude(address=None).values_list("address", flat=True))
+    for address in gateway.container_addresses():
+        if address not in used:
+            return address
+    msg = _("All addresses of the containers' network are in use. Remove a container that you no longer need.")
+    raise DashboardError(msg, status=503)
+
+
+def _refuse(message: str) -> DashboardError:
+    return DashboardError(message, status=400)
+
+
+def refuse_impossible(options: ContainerOptions) -> None:
+    """What no image could make right.
+
+    Raises:
+        DashboardError: 400.
+    """
+    if options.name and not is_container_name(options.name):
+        msg = f"Invalid container name ({options.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise _refuse(msg)
+    if options.hostname and not is_hostname(options.hostname):
+        msg = f"invalid hostname format: {options.hostname}"
+        raise _refuse(msg)
+    if options.workdir and not posixpath.isabs(options.workdir):
+        msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
+        raise _refuse(msg)
+    _refuse_limits(options)
+    _refuse_host_users(options)
+    mounting.refuse_impossible(options)
+
+
+def _refuse_host_users(options: ContainerOptions) -> None:
+    """What the engine would refuse at the first start, as far as it has told."""
+    if options.userns == "host" and host_info().get("userns_host") is False:
+        msg = _(
+            "This host does not allow containers without a user namespace (--userns host): root in one would be root of"
+            " the host. Its administrator can, in /etc/berth/engine.toml (userns_host = true)."
+        )
+        raise DashboardError(msg, status=403)
+
+
+def refuse_ports(user: Requester, image: Image, options: ContainerOptions) -> None:
+    """What cannot be published, or not by this person.
+
+    Raises:
+        DashboardError: 400.
+            403: a port of the host below 1024, which is an administrator's to give.
+    """
+    try:
+        if options.publish_all:
+            ports.refuse_unpublishable(image)
+        wanted = ports.bindings_of(image, options)
+    except ValueRefused as error:
+        raise _refuse(str(error)) from error
+    if len(wanted) > MOST_PORTS:
+        msg = f"a container publishes at most {MOST_PORTS} ports, and this one wants {len(wanted)}"
+        raise _refuse(msg)
+    if any(one.host is not None and one.host.first < ports.LOW for one in wanted):
+        _require_low_ports(user)
+
+
+def _require_low_ports(user: Requester) -> None:
+    if not allows(user, Permission.PORT_LOW):
+        msg = f"Ports of the host below {ports.LOW} are published by administrators only. Name a higher one."
+        raise DashboardError(msg, status=403)
+
+
+def _refuse_limits(options: ContainerOptions) -> None:
+    least = gateway.engine_config().limits.memory_minimum_bytes
+    if options.memory_bytes and options.memory_bytes < least:
+        msg = f"Minimum memory limit allowed is {least // MIB}MB"
+        raise _refuse(msg)
+    least = gateway.engine_config().limits.writable_minimum_bytes
+    if options.storage_bytes is not None and options.storage_bytes < least:
+        msg = f"Minimum size of the writable layer is {least // MIB}MB"
+        raise _refuse(msg)
+    there = os.cpu_count() or 1
+    if options.nano_cpus and not MINIMUM_NANO_CPUS <= options.nano_cpus <= there * NANO:
+        msg = f"range of CPUs is from 0.01 to {there}.00, as there are only {there} CPUs available"
+        raise _refuse(msg)
+
+
+def _refuse_other_platform(image: Image, options: ContainerOptions) -> None:
+    wanted = gateway.parse_platform(options.platform)
+    if wanted is None:
+        return
+    if (wanted.os, wanted.architecture) != (image.os, image.architecture):
+        msg = (
+            f"image with reference {options.image} was found but does not match the specified platform: "
+            f"wanted {options.platform}, actual: {image.os}/{image.architecture}"
+        )
+        raise DashboardError(msg, status=404)
+
+
+def effective_command(image: Image, options: ContainerOptions) -> tuple[str, ...]:
+    """Entrypoint and command as Docker joins them: an entrypoint of one's own drops the image's command."""
+    said = image.config.get("config") or {}
+    if options.entrypoint is None:
+        entrypoint = tuple(said.get("Entrypoint") or ())
+        command = options.command or tuple(said.get("Cmd") or ())
+    else:
+        entrypoint = (options.entrypoint,) if options.entrypoint else ()
+        command = options.command
+    return entrypoint + command
+
+
+def shown_command(image: Image, options: ContainerOptions) -> str:
+    """As `ps` prints it.
+
+    Raises:
+        DashboardError: neither the words nor the image name a command.
+    """
+    words = effective_command(image, options)
+    if not words:
+        msg = "No command specified"
+        raise _refuse(msg)
+    return " ".join(_quoted(words))
+
+
+def _quoted(words: Iterable[str]) -> list[str]:
+    return [f"'{word}'" if " " in word and index else word for index, word in enumerate(words)]

@@ -1,0 +1,260 @@
+"""What the engine worker does with containers. Each handler is idempotent: it may run again after a crash anywhere."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from django.db import close_old_connections
+from django.utils import timezone
+
+from dashboard import gateway
+from dashboard.containers import lifecycle, mounting, ports, states
+from dashboard.containers.ids import give_ids
+from dashboard.containers.limits import asked
+from dashboard.containers.models import Container, ContainerState, IdMode
+from dashboard.core.gate import Permission
+from dashboard.grammar import ContainerOptions
+from dashboard.jobs.registry import JobContext, handler
+from dashboard.volumes.handlers import remove_now
+
+log = logging.getLogger(__name__)
+LONG_WAITS = 8  # of the engine worker's 32 threads (script/supervise.py)
+MOST_TRIES = 20  # ports of the host that are tried for one start
+_long_waits = threading.BoundedSemaphore(LONG_WAITS)
+
+
+def _container(context: JobContext) -> Container | None:
+    wanted = str(context.params["container_id"])
+    return Container.objects.select_related("image").filter(container_id=wanted).first()
+
+
+def _gone(context: JobContext) -> gateway.WrongState:
+    return gateway.WrongState(f"No such container: {str(context.params['container_id'])[:12]}")
+
+
+def request_of(container: Container, *, rows: int, columns: int) -> gateway.ContainerRequest:
+    """The engine's request from a row."""
+    options = ContainerOptions.from_json(container.options)
+    stack = container.image.stack.select_related("layer").order_by("position")
+    entrypoint = None if options.entrypoint is None else tuple(filter(None, [options.entrypoint]))
+    return gateway.ContainerRequest(
+        container_id=container.container_id,
+        name=container.name,
+        image_reference=container.image_reference,
+        command=options.command,
+        entrypoint=entrypoint,
+        env=options.env,
+        working_dir=options.workdir,
+        user=options.user,
+        hostname=options.hostname,
+        tty=container.tty,
+        open_stdin=container.open_stdin,
+        memory_bytes=asked(options.memory_bytes),
+        nano_cpus=asked(options.nano_cpus),
+        pids=asked(options.pids_limit),
+        writable_bytes=options.storage_bytes,
+        mounts=mounting.requests_of(container, options),
+        address=str(container.address),
+        layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
+        config_digest=gateway.Digest(container.image.image_id),
+        rows=rows,
+        columns=columns,
+        id_mode=gateway.IdMode.OWN if container.id_mode == IdMode.SHARED else gateway.IdMode(container.id_mode),
+        first_id=container.first_id,
+    )
+
+
+@handler(lifecycle.START, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
+def start_container(context: JobContext) -> object:
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    if container.state == ContainerState.STARTING:
+        _start(container, rows=int(context.params.get("rows") or 24), columns=int(context.params.get("columns") or 80))
+    elif container.state != ContainerState.RUNNING and container.error:
+        raise gateway.RuntimeFailed(container.error)
+    return {"state": container.state}
+
+
+def _start(container: Container, *, rows: int, columns: int) -> None:
+    engine = gateway.engine()
+    try:
+        seen = engine.observe(container.container_id)
+        if seen.state == gateway.State.ABSENT:
+            give_ids(container)
+            engine.create(request_of(container, rows=rows, columns=columns))
+        if (
+            seen.state == gateway.State.RUNNING and seen.pid is not None
+        ):  # a worker started it and died before saying so
+            started = gateway.Started(seen.pid, seen.started_at or timezone.now())
+        else:
+            started = _start_on_free_ports(container, rows=rows, columns=columns)
+    except gateway.EngineError as error:
+        states.not_started(container, str(error), exit_code=getattr(error, "exit_code", lifecycle.OURS))
+        lifecycle.remove_if_due(container)
+        raise
+    states.running(container, started)
+    watch(container)
+
+
+def _start_on_free_ports(container: Container, *, rows: int, columns: int) -> gateway.Started:
+    """A program of the host may have a port that the database holds for free."""
+    tried: set[int] = set()
+    while True:
+        published = ports.published(container)
+        try:
+            return gateway.engine().start(container.container_id, rows=rows, columns=columns, published=published)
+        except gateway.PortTaken as error:
+            if len(tried) >= MOST_TRIES or not ports.move(container, error, tried):
+                raise error.with_message(ports.sentence(container, str(error))) from error
+
+
+def watch(container: Container) -> None:
+    """Have the end of this run written down. Watching twice is harmless."""
+    container_id = container.container_id
+    gateway.engine().watch(container_id, lambda ended: in_own_connection(lambda: ended_now(container_id, ended)))
+
+
+def in_own_connection(work: Callable[[], None]) -> None:
+    """The engine's watcher thread lives long: a connection that broke meanwhile is not kept.
+
+    What fails is the watcher's to log; the reconciler then writes the end down.
+    """
+    close_old_connections()
+    try:
+        work()
+    finally:
+        close_old_connections()
+
+
+def ended_now(container_id: str, ended: gateway.Exit) -> None:
+    """A run has ended: the row first, so that who waits is told at once; then mounts and network go."""
+    container = Container.objects.filter(container_id=container_id).first()
+    if container is not None:
+        states.exited(container, ended)
+    try:
+        gateway.engine().release(container_id)
+    except gateway.WrongState:
+        log.info("container %s was started again before its last run was released", container_id[:12])
+    if container is not None:
+        lifecycle.remove_if_due(container)
+
+
+@handler(lifecycle.STOP, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
+def stop_container(context: JobContext) -> object:
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    _stop(container, context)
+    return {}
+
+
+@contextmanager
+def _room_for(timeout_s: float) -> Iterator[None]:
+    """A long wait takes one of few places: all other work with containers shares the engine worker's threads.
+
+    Raises:
+        RuntimeFailed: none is free.
+    """
+    if timeout_s <= lifecycle.STOP_TIMEOUT_S:
+        yield
+        return
+    if not _long_waits.acquire(blocking=False):
+        msg = (
+            f"{LONG_WAITS} containers are being stopped with a long wait already. "
+            f"Stop this one within {lifecycle.STOP_TIMEOUT_S} seconds, or kill it."
+        )
+        raise gateway.RuntimeFailed(msg)
+    try:
+        yield
+    finally:
+        _long_waits.release()
+
+
+def _stop(container: Container, context: JobContext) -> None:
+    signal = str(context.params.get("signal") or "") or None
+    timeout_s = float(context.params.get("timeout_s", lifecycle.STOP_TIMEOUT_S))
+    try:
+        with _room_for(timeout_s):
+            gateway.engine().stop(container.container_id, timeout_s, signal)
+    except gateway.EngineError:
+        states.change(container, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
+        raise
+    write_end(container)
+
+
+def write_end(container: Container) -> None:
+    """The engine says that it has ended: have the row say so too, without waiting for the watcher."""
+    seen = gateway.engine().observe(container.container_id)
+    if seen.exit is not None:
+        states.exited(container, seen.exit)
+
+
+@handler(lifecycle.KILL, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
+def kill_container(context: JobContext) -> object:
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    gateway.engine().kill(container.container_id, str(context.params.get("signal") or "KILL"))
+    return {}
+
+
+@handler(lifecycle.RESTART, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
+def restart_container(context: JobContext) -> object:
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    if container.state in states.UP:
+        states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
+        _stop(container, context)
+    with lifecycle.telling_refusal(container):
+        begun = lifecycle.begin(container)
+    if begun:
+        gateway.engine().release(container.container_id)
+        _start(container, rows=24, columns=80)
+    return {}
+
+
+@handler(lifecycle.REMOVE, queue="engine", permission=Permission.CONTAINER_REMOVE, retries=0)
+def remove_container(context: JobContext) -> object:
+    container = _container(context)
+    if container is None:
+        return {}
+    if container.state != ContainerState.REMOVING:
+        return {}
+    engine = gateway.engine()
+    try:
+        if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            engine.stop(container.container_id, 0, "KILL")
+        engine.remove(container.container_id)
+    except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
+        among = [ContainerState.REMOVING]
+        states.change(container, among=among, to=ContainerState.DEAD, error=f"It could not be removed: {error}")
+        raise
+    left = mounting.let_go(container, anonymous=bool(context.params.get("volumes")))
+    states.announce(container, state="removed")
+    container.delete()
+    for volume in left:
+        try:
+            remove_now(volume)
+        except gateway.EngineError as error:  # the container is gone all the same, and so may the next volume be
+            log.warning("the volume %s stays: %s", volume.name, error)
+    return {}
+
+
+@handler(lifecycle.MEASURE, queue="engine", permission=Permission.CONTAINER_VIEW, retries=0)
+def measure_containers(context: JobContext) -> object:
+    """Bytes that each container wrote, by id; without one that is gone or cannot be counted."""
+    sizes: dict[str, int] = {}
+    asked_for = [str(container_id) for container_id in context.params["container_ids"]]
+    for container in Container.objects.filter(container_id__in=asked_for):
+        try:
+            sizes[container.container_id] = gateway.engine().writable_bytes(
+                container.container_id, is_cancelled=context.cancelled
+            )
+        except gateway.StoreError as error:
+            log.warning("%s", error)
+    return {"sizes": sizes}

@@ -1,0 +1,267 @@
+"""`inspect` of a container, in Docker's shape; and its line in `ps`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dashboard import gateway
+from dashboard.containers import mounting, ports, states
+from dashboard.containers.creation import effective_command
+from dashboard.containers.limits import limits_in_force
+from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
+from dashboard.core.filters import anything, refuse_unknown
+from dashboard.grammar import ContainerOptions
+from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.listing import ContainerLine
+from dashboard.grammar.ports import bindings, exposed_ports, read_exposed, shown_ports
+from dashboard.grammar.requests import Ps
+from dashboard.grammar.units import rfc3339
+
+UNKNOWN_CODE = -1
+_WORDS = {
+    ContainerState.STARTING: "created",
+    ContainerState.STOPPING: "running",
+}
+
+
+def _is_port(value: str) -> bool:
+    try:
+        read_exposed(value)
+    except ValueRefused:
+        return False
+    return True
+
+
+_STATUSES = frozenset({"created", "running", "paused", "restarting", "removing", "exited", "dead"})
+_FILTERS = {
+    "status": lambda value: value in _STATUSES,
+    "name": anything,
+    "id": anything,
+    "ancestor": anything,
+    "volume": anything,
+    "exited": lambda value: value.removeprefix("-").isdecimal(),
+    "publish": _is_port,
+    "expose": _is_port,
+}
+_HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
+
+
+def docker_state(container: Container) -> str:
+    """Docker has fewer words for states than we have."""
+    state = ContainerState(container.state)
+    return str(_WORDS.get(state, state))
+
+
+def _state(container: Container) -> dict[str, Any]:
+    word = docker_state(container)
+    return {
+        "Status": word,
+        "Running": word == "running",
+        "Paused": False,
+        "Restarting": False,
+        "OOMKilled": container.oom_killed,
+        "Dead": word == "dead",
+        "Pid": container.pid or 0,
+        "ExitCode": docker_exit_code(container),
+        "Error": container.error,
+        "StartedAt": rfc3339(container.started_at),
+        "FinishedAt": rfc3339(container.finished_at),
+    }
+
+
+def docker_exit_code(container: Container) -> int:
+    """0 for one that has not ended yet, as in Docker; -1 for one whose end nobody saw."""
+    if container.exit_code is not None:
+        return container.exit_code
+    return 0 if container.finished_at is None else UNKNOWN_CODE
+
+
+def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
+    said = container.image.config.get("config") or {}
+    own_entrypoint = [options.entrypoint] if options.entrypoint else None
+    return {
+        "Hostname": options.hostname or container.short_id,
+        "User": options.user or said.get("User", ""),
+        "Tty": container.tty,
+        "OpenStdin": container.open_stdin,
+        "StdinOnce": container.open_stdin and not options.detach,
+        "Env": [*(said.get("Env") or ()), *options.env],
+        "Cmd": list(options.command) or (said.get("Cmd") if options.entrypoint is None else None),
+        "Image": container.image_reference,
+        "WorkingDir": options.workdir or said.get("WorkingDir", ""),
+        "Entrypoint": said.get("Entrypoint") if options.entrypoint is None else own_entrypoint,
+        "Labels": said.get("Labels") or {},
+        "ExposedPorts": _exposed(container, options),
+        "StopSignal": said.get("StopSignal") or "SIGTERM",
+    }
+
+
+def _id_maps(container: Container) -> dict[str, list[str]] | None:
+    """As podman writes them: `container:host:count`. None: its users are the host's own, or it was never started."""
+    if container.first_id is None:
+        return None
+    line = f"0:{container.first_id}:{gateway.IdRange(container.first_id).count}"
+    return {"UidMap": [line], "GidMap": [line]}
+
+
+def _host_config(container: Container, options: ContainerOptions) -> dict[str, Any]:
+    limits = limits_in_force(options)
+    return {
+        "NetworkMode": "default",
+        "AutoRemove": options.auto_remove,
+        "Privileged": False,
+        "UsernsMode": "host" if container.id_mode in _HOSTS_IDS else "",
+        "IDMappings": _id_maps(container),
+        "ReadonlyRootfs": False,
+        "Memory": limits.memory_bytes.value,
+        "NanoCpus": limits.nano_cpus.value,
+        "PidsLimit": limits.pids.value,
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "Binds": list(options.volumes) or None,
+        "StorageOpt": {"size": str(options.storage_bytes)} if options.storage_bytes else None,
+        "PortBindings": _port_bindings(options),
+        "PublishAllPorts": options.publish_all,
+    }
+
+
+def _exposed(container: Container, options: ContainerOptions) -> dict[str, Any]:
+    named = [(one.container_port, one.protocol) for one in bindings(options.publish)]
+    found = sorted({*ports.exposed_of(container.image, options), *named})
+    return {f"{port}/{protocol}": {} for port, protocol in found}
+
+
+def _port_bindings(options: ContainerOptions) -> dict[str, Any]:
+    """What was asked for; `NetworkSettings.Ports` has what came of it."""
+    asked: dict[str, Any] = {}
+    for one in bindings(options.publish):
+        said = {"HostIp": one.address, "HostPort": "" if one.host is None else str(one.host)}
+        asked.setdefault(one.container, []).append(said)
+    return asked
+
+
+def _ports(container: Container) -> dict[str, Any]:
+    there: dict[str, Any] = {}
+    for one in ports.shown(container):
+        held = there.setdefault(f"{one.container_port}/{one.protocol}", [] if one.address else None)
+        if held is not None:
+            held.append({"HostIp": one.address, "HostPort": str(one.port)})
+    return there
+
+
+def _network(container: Container) -> dict[str, Any]:
+    is_up = container.state in states.RUNS
+    address = str(container.address) if is_up and container.address else ""
+    prefix = int(gateway.engine_config().network.rpartition("/")[2]) if is_up else 0
+    bridge = {"IPAddress": address, "IPPrefixLen": prefix}
+    return {"Bridge": "", "Ports": _ports(container), **bridge, "Networks": {"bridge": bridge}}
+
+
+def inspect_sizes(container: Container, written_bytes: int | None) -> dict[str, Any]:
+    """What `inspect --size` adds; null where it could not be counted."""
+    whole = None if written_bytes is None else written_bytes + container.image.size_bytes
+    return {"SizeRw": written_bytes, "SizeRootFs": whole}
+
+
+def inspect(container: Container) -> dict[str, Any]:
+    """One element of what `inspect` prints."""
+    options = ContainerOptions.from_json(container.options)
+    words = effective_command(container.image, options)
+    folder = gateway.engine_config().container(container.container_id)
+    return {
+        "Id": container.container_id,
+        "Created": rfc3339(container.created_at),
+        "Path": words[0] if words else "",
+        "Args": list(words[1:]),
+        "State": _state(container),
+        "Image": container.image.image_id,
+        "ResolvConfPath": str(folder / "etc" / "resolv.conf"),
+        "HostnamePath": str(folder / "etc" / "hostname"),
+        "HostsPath": str(folder / "etc" / "hosts"),
+        "LogPath": str(folder / "io" / "ctr.log"),
+        "Name": f"/{container.name}",
+        "RestartCount": 0,
+        "ExecIDs": [row.exec_id for row in container.execs.all() if row.state != ExecState.EXITED] or None,
+        "Driver": "overlay",
+        "Platform": container.image.os,
+        "HostConfig": _host_config(container, options),
+        "Mounts": mounting.shapes(container, options),
+        "Config": _config(container, options),
+        "NetworkSettings": _network(container),
+    }
+
+
+def _image_shown(container: Container) -> str:
+    return container.image_reference
+
+
+def container_line(container: Container, written_bytes: int | None) -> ContainerLine:
+    """What `ps` prints about it. `written_bytes` None: not counted."""
+    return ContainerLine(
+        container_id=container.container_id,
+        name=container.name,
+        image=_image_shown(container),
+        command=container.command_shown,
+        state=docker_state(container),
+        created_at=container.created_at,
+        started_at=container.started_at,
+        finished_at=container.finished_at,
+        exit_code=container.exit_code,
+        image_bytes=container.image.size_bytes,
+        written_bytes=written_bytes,
+        ports=shown_ports(ports.shown(container)),
+        mounts=mounting.names(container),
+    )
+
+
+def _has_port(container: Container, values: list[str], *, is_published: bool) -> bool:
+    """By the container's port, as Docker does: `80`, `80-90/udp`."""
+    wanted = {one for value in values for one in exposed_ports([read_exposed(value)])}
+    return any(
+        (one.container_port, one.protocol) in wanted and (one.address or not is_published)
+        for one in ports.shown(container)
+    )
+
+
+def _is_of_image(container: Container, values: list[str]) -> bool:
+    ids = container.image.image_id.removeprefix("sha256:")
+    return any(value in {container.image_reference, f"sha256:{ids}"} or ids.startswith(value) for value in values)
+
+
+def _has_volume(container: Container, values: list[str]) -> bool:
+    return any(value in {use.volume.name, use.target} for use in container.volume_uses.all() for value in values)
+
+
+_KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
+    "status": lambda container, values: docker_state(container) in values,
+    "name": lambda container, values: any(value.removeprefix("/") in container.name for value in values),
+    "id": lambda container, values: any(container.container_id.startswith(value) for value in values),
+    "ancestor": _is_of_image,
+    "volume": _has_volume,
+    "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,
+    "publish": lambda container, values: _has_port(container, values, is_published=True),
+    "expose": lambda container, values: _has_port(container, values, is_published=False),
+}
+
+
+def _keeps(container: Container, name: str, values: list[str]) -> bool:
+    return _KEEPS[name](container, values)
+
+
+def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Container]:
+    """Those that `ps` lists, newest first, as its flags and filters choose.
+
+    Raises:
+        DashboardError: a filter that `ps` does not know, whether there are containers or not.
+    """
+    refuse_unknown(request.filters, _FILTERS)
+    rows = list(containers)
+    shows_all = request.all or request.last >= 0 or any(name in {"status", "exited"} for name, _ in request.filters)
+    if not shows_all:
+        rows = [row for row in rows if row.state in states.UP and docker_state(row) == "running"]
+    for name in {name for name, _ in request.filters}:
+        values = [value for other, value in request.filters if other == name]
+        rows = [row for row in rows if _keeps(row, name, values)]
+    if request.last > 0:
+        rows = rows[: request.last]
+    return rows

@@ -1,0 +1,220 @@
+"""Starting, stopping, killing, restarting, removing: what is asked, checked and handed to the engine worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from dashboard.containers import ports, states
+from dashboard.containers.models import Container, ContainerState
+from dashboard.core.errors import DashboardError
+from dashboard.core.gate import Permission, Requester, require
+from dashboard.grammar.values import signal_number
+from dashboard.jobs import services as jobs
+from dashboard.jobs.models import Job
+
+START, STOP, KILL, RESTART, REMOVE, MEASURE = (
+    *("start_container", "stop_container", "kill_container"),
+    *("restart_container", "remove_container", "measure_containers"),
+)
+STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_MAX_S = 24 * 3600
+POLL_S = 0.1
+STREAM_ALIVE_S = 15
+QUEUE = "engine"
+OURS = 125
+
+
+def key_of(kind: str, container: Container) -> str:
+    """One job of a kind for each container at a time; signals are not joined."""
+    return "" if kind == KILL else f"{kind}:{container.container_id}"
+
+
+def _submit(kind: str, container: Container, user: Requester, **params: object) -> Job:
+    key = key_of(kind, container)
+    return jobs.submit(kind, {"container_id": container.container_id, **params}, requester=user, key=key, queue=QUEUE)
+
+
+def _refuse_state(container: Container) -> DashboardError:
+    words = {
+        ContainerState.REMOVING: f"removal of container {container.name} is already in progress",
+        ContainerState.DEAD: f"container {container.name} is dead and can only be removed",
+        ContainerState.STOPPING: f"container {container.name} is being stopped",
+        ContainerState.STARTING: f"container {container.name} is being started",
+    }
+    sentence = words.get(ContainerState(container.state), f"Container {container.container_id} is not running")
+    return DashboardError(sentence, status=409)
+
+
+def start(container: Container, user: Requester, rows: int = 24, columns: int = 80) -> Job | None:
+    """Start it; None when it runs already, which is no error.
+
+    Raises:
+        DashboardError: it is being removed or is dead, or a port that it publishes is another's (409).
+    """
+    require(user, Permission.CONTAINER_OPERATE, container)
+    with telling_refusal(container), transaction.atomic():  # the reconciler never sees a STARTING row without its job
+        if begin(container):
+            return _submit(START, container, user, rows=rows, columns=columns)
+    if container.state == ContainerState.RUNNING:
+        return None
+    if container.state == ContainerState.STARTING:
+        return _submit(START, container, user, rows=rows, columns=columns)
+    raise _refuse_state(container)
+
+
+def begin(container: Container) -> bool:
+    """Make it STARTING with its ports; False when its state does not allow it.
+
+    Raises:
+        PortRefused: another container has one of its ports; nothing is changed.
+    """
+    among = [ContainerState.CREATED, ContainerState.EXITED]
+    with transaction.atomic():
+        if not states.change(container, among=among, to=ContainerState.STARTING, error=""):
+            return False
+        ports.reserve(container)
+    return True
+
+
+@contextmanager
+def telling_refusal(container: Container) -> Iterator[None]:
+    """A start that is refused for a port leaves the reason in the row, as one does that the engine refuses."""
+    try:
+        yield
+    except ports.PortRefused as error:
+        states.refused_to_start(container, str(error), exit_code=OURS)
+        remove_if_due(container)
+        raise
+
+
+def _signal(text: str) -> str:
+    if text and signal_number(text) is None:
+        msg = f"Invalid signal: {text}"
+        raise DashboardError(msg, status=400)
+    return text
+
+
+def _seconds(timeout_s: int | None) -> int:
+    """-1 is "as long as it takes", as in Docker."""
+    if timeout_s is None:
+        return STOP_TIMEOUT_S
+    return STOP_TIMEOUT_MAX_S if timeout_s < 0 else min(timeout_s, STOP_TIMEOUT_MAX_S)
+
+
+def stop(container: Container, user: Requester, timeout_s: int | None = None, signal: str = "") -> Job | None:
+    """Ask it to end, and kill it after `timeout_s`; None when it does not run, which is no error."""
+    require(user, Permission.CONTAINER_OPERATE, container)
+    _signal(signal)
+    container.refresh_from_db()
+    if container.state in states.DOWN:
+        return None
+    among = [ContainerState.RUNNING]
+    with transaction.atomic():
+        if not states.change(container, among=among, to=ContainerState.STOPPING) and container.state not in states.UP:
+            raise _refuse_state(container)
+        return _submit(STOP, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+
+
+def kill(container: Container, user: Requester, signal: str = "KILL") -> Job:
+    """Send a signal to its first process.
+
+    Raises:
+        DashboardError: no such signal (400); it does not run (409).
+    """
+    require(user, Permission.CONTAINER_OPERATE, container)
+    _signal(signal)
+    container.refresh_from_db()
+    if container.state not in states.RUNS:
+        msg = f"cannot kill container: {container.name}: Container {container.container_id} is not running"
+        raise DashboardError(msg, status=409)
+    return _submit(KILL, container, user, signal=signal)
+
+
+def restart(container: Container, user: Requester, timeout_s: int | None = None, signal: str = "") -> Job:
+    """Stop it if it runs, and start it."""
+    require(user, Permission.CONTAINER_OPERATE, container)
+    _signal(signal)
+    container.refresh_from_db()
+    if container.state in {ContainerState.REMOVING, ContainerState.DEAD}:
+        raise _refuse_state(container)
+    return _submit(RESTART, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+
+
+def remove(container: Container, user: Requester, force: bool = False, volumes: bool = False) -> Job:
+    """Remove it with its writable layer and its log; with `force` also while it runs; with `volumes` also its anonymous
+    volumes.
+
+    Raises:
+        DashboardError: it runs and `force` is not set, or its removal is under way (409).
+    """
+    require(user, Permission.CONTAINER_REMOVE, container)
+    among = [*states.DOWN, *(states.UP if force else ())]
+    with transaction.atomic():
+        if states.change(container, among=among, to=ContainerState.REMOVING):
+            return _submit(REMOVE, container, user, volumes=volumes)
+    if container.state in states.UP:
+        msg = (
+            f'cannot remove container "/{container.name}": container is running: '
+            "stop the container before removing or force remove"
+        )
+        raise DashboardError(msg, status=409)
+    raise _refuse_state(container)
+
+
+def measure(containers: Sequence[Container], user: Requester) -> Job:
+    """Have the engine count what they wrote: `sizes` of the job's result, by id. The files are root's alone to see."""
+    for container in containers:
+        require(user, Permission.CONTAINER_VIEW, container)
+    ids = [container.container_id for container in containers]
+    return jobs.submit(MEASURE, {"container_ids": ids}, requester=user, queue=QUEUE)
+
+
+def is_watched(container: Container) -> bool:
+    """Whether a foreground stream still has output to read, or was announced and is about to come.
+
+    A stream whose heartbeat is old is gone: its web process was killed.
+    """
+    fresh = timezone.now() - timedelta(seconds=STREAM_ALIVE_S)
+    reading = container.streams.filter(mode="attach", drained=False, ended_at=None)
+    return reading.filter(heartbeat_at__gte=fresh).exists()
+
+
+def remove_if_due(container: Container) -> Job | None:
+    """The second half of `--rm`. Safe to call often and from several processes at once."""
+    fresh = Container.objects.filter(pk=container.pk, auto_remove=True).first()
+    if fresh is None or is_watched(fresh):
+        return None
+    never_ran = fresh.state == ContainerState.CREATED and fresh.error != ""
+    if fresh.state not in {ContainerState.EXITED, ContainerState.DEAD} and not never_ran:
+        return None
+    with transaction.atomic():
+        if not states.change(fresh, among=[fresh.state], to=ContainerState.REMOVING):
+            return None
+        return _submit(REMOVE, fresh, fresh.owner, volumes=True)
+
+
+def resubmit_removal(container: Container) -> Job:
+    """Its job was lost; the key keeps two from running."""
+    return _submit(REMOVE, container, container.owner, volumes=container.auto_remove)
+
+
+def wait_exit(container: Container, timeout_s: float | None = None) -> Container | None:
+    """Block until it does not run. For workers and tests; consumers wait for its topic instead.
+
+    Returns:
+        The row as it is then; None when it was removed, or on time-out.
+    """
+    deadline = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        row = Container.objects.filter(pk=container.pk).first()
+        if row is None or row.state in states.DOWN:
+            return row
+        if deadline is not None and time.monotonic() > deadline:
+            return None
+        time.sleep(POLL_S)

@@ -1,0 +1,150 @@
+"""Containers as rows. The row is the truth that pages show; the reconciler keeps it true."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from dashboard.catalog.models import Image
+from dashboard.core.models import Timestamped
+from dashboard.volumes.models import Volume
+
+
+class ContainerState(models.TextChoices):
+    CREATED = "created"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    EXITED = "exited"
+    REMOVING = "removing"
+    DEAD = "dead"  # could not be cleaned up; can only be removed
+
+
+class IdMode(models.TextChoices):
+    """Who root in the container is on the host. RUN-19."""
+
+    OWN = "own"  # somebody of 65,536 ids that are this container's alone
+    SHARED = "shared"  # of those that all containers have on a kernel that cannot show layers with other owners
+    HOST = "host"  # the host's root: `--userns host`
+    BEFORE = "before"  # the host's root: made before there was anything else
+
+
+class Process(Timestamped):
+    """What a container and a further command in it have in common: how they take input, and how they ended."""
+
+    state = models.CharField(max_length=12, db_index=True)  # each says which there are
+    tty = models.BooleanField(default=False)
+    open_stdin = models.BooleanField(default=False)
+    exit_code = models.IntegerField(null=True, blank=True)  # None with EXITED: unknown
+    oom_killed = models.BooleanField(default=False)
+    log_lost = models.BooleanField(default=False)
+    error = models.TextField(blank=True, default="")
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        abstract = True
+
+    def move(self, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
+        """To state `to` if it is in one of the states `among`; False leaves it as it was. It is read again either way."""
+        rows = type(self)._default_manager.filter(pk=self.pk, state__in=among)
+        changed = bool(rows.update(state=to, updated_at=timezone.now(), **fields))
+        try:
+            self.refresh_from_db()
+        except type(self).DoesNotExist:
+            return False
+        return changed
+
+
+class Container(Process):
+    container_id = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=128, unique=True)
+    image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="containers")
+    image_reference = models.CharField(max_length=600)  # as typed
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    state = models.CharField(
+        max_length=12, choices=ContainerState.choices, default=ContainerState.CREATED, db_index=True
+    )
+    options = models.JSONField(default=dict)  # dashboard.grammar.ContainerOptions.to_json()
+    command_shown = models.TextField(blank=True, default="")  # entrypoint and command, as `ps` prints them
+    auto_remove = models.BooleanField(default=False)
+    address = models.GenericIPAddressField(null=True, blank=True, unique=True)
+    id_mode = models.CharField(max_length=8, choices=IdMode.choices, default=IdMode.OWN)
+    first_id = models.BigIntegerField(null=True, blank=True)  # the host's id of its root, from its first start on
+    pid = models.PositiveIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["first_id"], condition=models.Q(id_mode=IdMode.OWN), name="ids_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.short_id})"
+
+    @property
+    def short_id(self) -> str:
+        return self.container_id[:12]
+
+
+class PublishedPort(models.Model):
+    """A port of the host that a container has while it is up: taken at its start, given back at its end.
+
+    One row for each port makes it one container's. That 0.0.0.0 and another address also exclude each other no
+    constraint can say; `ports.reserve` looks, and the engine, which binds every port, has the last word.
+    """
+
+    container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="ports")
+    protocol = models.CharField(max_length=4)
+    address = models.GenericIPAddressField(protocol="IPv4")  # of the host; 0.0.0.0 is all of them
+    port = models.PositiveIntegerField()
+    container_port = models.PositiveIntegerField()
+    first = models.PositiveIntegerField()  # the ports that it may be instead, should a program of the host have this
+    last = models.PositiveIntegerField()
+
+    class Meta:
+        ordering: ClassVar = ["container_port", "protocol", "address", "port"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["protocol", "port", "address"], name="published_port_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.address}:{self.port}->{self.container_port}/{self.protocol}"
+
+
+class VolumeUse(models.Model):
+    """A volume in a container, from its creation to its removal, whether it runs or not."""
+
+    container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="volume_uses")
+    volume = models.ForeignKey(Volume, on_delete=models.PROTECT, related_name="uses")
+    target = models.CharField(max_length=4096)  # path in the container
+
+    def __str__(self) -> str:
+        return f"{self.volume_id} at {self.target}"
+
+
+class ExecState(models.TextChoices):
+    STARTING = "starting"
+    RUNNING = "running"
+    EXITED = "exited"  # also: could not be started; forgotten a minute later
+
+
+class Exec(Process):
+    """A further command in a running container. It goes with its container, and a while after its own end."""
+
+    exec_id = models.CharField(max_length=64, unique=True)
+    container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="execs")
+    requester = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
+    state = models.CharField(max_length=12, choices=ExecState.choices, default=ExecState.STARTING, db_index=True)
+    options = models.JSONField(default=dict)  # dashboard.grammar.ExecOptions.to_json()
+    command_shown = models.TextField(blank=True, default="")  # empty until a shell has been found
+
+    class Meta:
+        ordering: ClassVar = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.command_shown} in {self.container_id}"

@@ -1,0 +1,56 @@
+"""What containers do for pages and the command door."""
+
+from __future__ import annotations
+
+from dashboard.containers.creation import NameTaken, create
+from dashboard.containers.execs import end as end_exec
+from dashboard.containers.execs import find as find_exec
+from dashboard.containers.execs import start as start_exec
+from dashboard.containers.inspection import (
+    chosen_containers,
+    container_line,
+    docker_exit_code,
+    docker_state,
+    inspect,
+    inspect_sizes,
+)
+from dashboard.containers.lifecycle import (
+    is_watched,
+    kill,
+    measure,
+    remove,
+    remove_if_due,
+    restart,
+    start,
+    stop,
+    wait_exit,
+)
+from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.ports import shown as shown_ports
+
+__all__ = [
+    "NameTaken",
+    "NoSuchContainer",
+    "chosen_containers",
+    "container_line",
+    "containers_for",
+    "create",
+    "docker_exit_code",
+    "docker_state",
+    "end_exec",
+    "find",
+    "find_exec",
+    "inspect",
+    "inspect_sizes",
+    "is_watched",
+    "kill",
+    "measure",
+    "remove",
+    "remove_if_due",
+    "restart",
+    "shown_ports",
+    "start",
+    "start_exec",
+    "stop",
+    "wait_exit",
+]

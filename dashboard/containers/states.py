@@ -1,0 +1,93 @@
+"""Every change of a container's row, conditional on the state it comes from, and told to who watches.
+
+    CREATED ──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ EXITED ──▶ STARTING …
+        any but the middle three ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+
+If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import transaction
+
+from dashboard import gateway
+from dashboard.containers.models import Container, ContainerState, PublishedPort
+from dashboard.core.events import publish
+
+UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
+RUNS = (ContainerState.RUNNING, ContainerState.STOPPING)  # its program does, until the last moment
+DOWN = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
+MONITOR_LOST = "The container's monitor was lost, so the container was ended and its exit code is unknown."
+
+
+def announce(container: Container, *, state: str | None = None) -> None:
+    payload: dict[str, Any] = {
+        "t": "container",
+        "id": container.container_id,
+        "name": container.name,
+        "state": state or container.state,
+        "exit_code": container.exit_code,
+        "error": container.error,
+    }
+    publish(f"container.{container.container_id}", payload)
+    publish("containers", payload)
+
+
+def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
+    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host."""
+    with transaction.atomic():
+        changed = container.move(among=among, to=to, **fields)
+        if changed and to not in UP:
+            PublishedPort.objects.filter(container_id=container.pk).delete()
+    if changed:
+        announce(container)
+    return changed
+
+
+def running(container: Container, started: gateway.Started) -> bool:
+    return change(
+        container,
+        among=[ContainerState.STARTING, ContainerState.CREATED, ContainerState.EXITED],
+        to=ContainerState.RUNNING,
+        pid=started.pid,
+        started_at=started.started_at,
+        finished_at=None,
+        exit_code=None,
+        oom_killed=False,
+        log_lost=False,  # of this run: a new one may lose output again, and say so again
+        error="",
+    )
+
+
+def exited(container: Container, ended: gateway.Exit) -> bool:
+    """Write down how a run ended, unless a later run has begun since."""
+    container.refresh_from_db()
+    if container.started_at is not None and ended.finished_at < container.started_at:
+        return False
+    return change(
+        container,
+        among=UP,
+        to=ContainerState.EXITED,
+        pid=None,
+        exit_code=ended.code,
+        oom_killed=ended.oom_killed,
+        finished_at=ended.finished_at,
+        error=ended.reason,
+    )
+
+
+def refused_to_start(container: Container, message: str, *, exit_code: int) -> None:
+    """A start that was refused before it was tried: the row says why, in the state that it has."""
+    container.refresh_from_db()
+    if container.state in DOWN:
+        change(container, among=[container.state], to=container.state, error=message, exit_code=exit_code)
+
+
+def not_started(container: Container, message: str, *, exit_code: int | None) -> bool:
+    """A start that failed: back to what it was, with the reason."""
+    to = ContainerState.CREATED if container.started_at is None else ContainerState.EXITED
+    among = [ContainerState.STARTING]
+    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code)

@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from dashboard.containers import views
+
+urlpatterns = [
+    path("containers/", views.containers, name="containers"),
+    path("containers/run/", views.run, name="run"),
+    path("containers/run/line/", views.run_line, name="run-line"),
+    path("containers/<str:container_id>/", views.container, name="container"),
+    path("containers/<str:container_id>/start/", views.start, name="container-start"),
+    path("containers/<str:container_id>/stop/", views.stop, name="container-stop"),
+    path("containers/<str:container_id>/kill/", views.kill, name="container-kill"),
+    path("containers/<str:container_id>/restart/", views.restart, name="container-restart"),
+    path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
+    path("containers/<str:container_id>/shell/", views.shell, name="container-shell"),
+    path("execs/<str:exec_id>/end/", views.exec_end, name="exec-end"),
+]

@@ -1,0 +1,255 @@
+"""Pages of containers: the list, running, one container, and what can be done to it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.catalog.listing import slabs_of
+from dashboard.catalog.models import Tag
+from dashboard.catalog.services import resolve_local, shown_name
+from dashboard.containers import mounting, services, states
+from dashboard.containers.execs import UP
+from dashboard.containers.forms import RunForm
+from dashboard.containers.limits import limits_in_force
+from dashboard.containers.models import Container
+from dashboard.core.errors import DashboardError
+from dashboard.core.gate import Permission, require
+from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.grammar import ContainerOptions, ExecOptions, to_line
+from dashboard.jobs.models import Job
+from dashboard.jobs.services import JobFailed, outcome
+from dashboard.volumes.models import Volume
+
+MOST_NAMES = 200
+_TABS = ("overview", "logs", "inspect")
+_PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
+
+
+def _listed(request: HttpRequest) -> QuerySet[Container]:
+    rows = Container.objects.select_related("image", "owner").prefetch_related("ports")
+    if request.GET.get("state") == "running":
+        rows = rows.filter(state__in=states.UP)
+    query = request.GET.get("q", "").strip()
+    if query:
+        matches = Q(name__icontains=query) | Q(image_reference__icontains=query) | Q(container_id__startswith=query)
+        rows = rows.filter(matches | Q(command_shown__icontains=query))
+    return rows
+
+
+@require_safe
+def containers(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.CONTAINER_VIEW)
+    context = {
+        "containers": _listed(request),
+        "query": request.GET.get("q", ""),
+        "only_running": request.GET.get("state") == "running",
+        "has_any": Container.objects.exists(),
+    }
+    part = request.GET.get("part")
+    if part == "found":
+        return at_address(page(request, "containers/found.html", context), request)
+    return page(request, "containers/rows.html" if part == "rows" else "containers/list.html", context)
+
+
+def _container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
+    found = Container.objects.select_related("image", "owner").filter(container_id=container_id).first()
+    if found is None:
+        raise Http404(_("This container no longer exists."))
+    require(request.user, permission, found)
+    return found
+
+
+@require_safe
+def container(request: HttpRequest, container_id: str) -> HttpResponse:
+    shown = _container(request, container_id, Permission.CONTAINER_VIEW)
+    tab = request.GET.get("tab", "overview")
+    options = ContainerOptions.from_json(shown.options) if shown.options else None
+    context: dict[str, object] = {
+        "container": shown,
+        "tab": tab if tab in _TABS else "overview",
+        "options": options,
+        "line": to_line(options) if options else "",
+        "limits": limits_in_force(options) if options else None,
+        "slabs": slabs_of(shown.image.stack.select_related("layer")),
+        "is_up": shown.state in states.UP,
+        "mounts": mounting.shapes(shown, options) if options else [],
+        "execs": shown.execs.filter(state__in=UP).select_related("requester"),
+        "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
+    }
+    if tab == "inspect":
+        context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
+    return page(request, _PARTS.get(request.GET.get("part", ""), "containers/container.html"), context)
+
+
+def _choices() -> list[str]:
+    tags = Tag.objects.exclude(tag="").order_by("repository", "tag")
+    return [shown_name(tag) for tag in tags]
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def run(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.CONTAINER_RUN)
+    if request.method != "POST":
+        first = {"image": request.GET.get("image", ""), "interactive": True, "tty": True}
+        return _run_page(request, RunForm(initial=first), line=_line_of(first))
+    form = RunForm(request.POST)
+    if not form.is_valid():
+        return _run_page(request, form, line=to_line(form.options()), status=422)
+    options = form.options()
+    if resolve_local(options.image) is None and is_htmx(request):
+        return _fetch_and_run(options)
+    try:
+        made = services.create(request.user, options)
+    except DashboardError as error:
+        form.add_error(None, str(error))
+        return _run_page(request, form, line=to_line(options), status=422)
+    try:
+        _finished(services.start(made, request.user, 24, 80), timeout_s=20)
+    except DashboardError as error:
+        form.add_error(None, str(error))
+        return _run_page(request, form, line=to_line(options), status=409, made=made)
+    return _opened(request, made)
+
+
+def _run_page(
+    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None
+) -> HttpResponse:
+    """`made` could not be started. As in Docker it stays, unless `--rm` was asked for."""
+    is_removed = made is not None and made.auto_remove
+    port_help = _("On the host : in the container, spaces between. On %(address)s unless you name an address.") % {
+        "address": settings.BERTH_PUBLISH_ADDRESS
+    }
+    names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
+    context = {"form": form, "line": line, "choices": _choices(), "port_help": port_help, "volume_names": names}
+    context |= {"kept": None if is_removed else made, "is_removed": is_removed}
+    return page(request, "containers/run.html", context, status=status)
+
+
+def _line_of(first: dict[str, object]) -> str:
+    return to_line(ContainerOptions(image=str(first["image"]) or "IMAGE", interactive=True, tty=True))
+
+
+def _fetch_and_run(options: ContainerOptions) -> HttpResponse:
+    """The image is not here: the command door pulls it, layer by layer in the dock, and then runs it."""
+    response = go_to(reverse("containers"))
+    response["HX-Trigger"] = json.dumps({"run-command": {"line": to_line(options)}})
+    return response
+
+
+def _opened(request: HttpRequest, made: Container) -> HttpResponse:
+    address = reverse("container", args=[made.container_id])
+    if not is_htmx(request):
+        return redirect(address)
+    response = go_to(address)
+    if made.tty:
+        response["HX-Trigger"] = json.dumps({"open-terminal": {"terminal": made.container_id}})
+    return response
+
+
+@require_POST
+def run_line(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.CONTAINER_RUN)
+    form = RunForm(request.POST)
+    form.is_valid()
+    return page(request, "containers/line_checked.html", {"line": to_line(form.options()), "form": form})
+
+
+def _finished(job: Job | None, *, timeout_s: float) -> None:
+    """Say at once why something failed; what takes longer goes on and is seen in the list and in Activity."""
+    if job is not None:
+        outcome(job, timeout_s)
+
+
+def _answer(request: HttpRequest, *, leave: bool = False) -> HttpResponse:
+    if is_htmx(request):
+        return go_to(reverse("containers")) if leave else HttpResponse(status=204)
+    if request.accepts("text/html"):
+        return redirect(request.POST.get("next") or "containers")
+    return JsonResponse({"ok": True})
+
+
+def _number(text: str | None, default: int, *, most: int) -> int:
+    return min(int(text), most) if text and text.isdecimal() else default
+
+
+@require_POST
+def start(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    rows = _number(request.POST.get("rows"), 24, most=1000)
+    columns = _number(request.POST.get("cols") or request.POST.get("columns"), 80, most=2000)
+    _finished(services.start(found, request.user, rows, columns), timeout_s=20)
+    return _answer(request)
+
+
+def _act(
+    request: HttpRequest, container_id: str, action: Callable[[Container], Job | None], timeout_s: float
+) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    _finished(action(found), timeout_s=timeout_s)
+    return _answer(request)
+
+
+@require_POST
+def stop(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.stop(found, request.user), 15)
+
+
+@require_POST
+def kill(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.kill(found, request.user, "KILL"), 8)
+
+
+@require_POST
+def restart(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.restart(found, request.user), 30)
+
+
+@require_POST
+def remove(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_REMOVE)
+    force = request.POST.get("force") == "1"
+    _finished(services.remove(found, request.user, force), timeout_s=15)
+    if is_htmx(request) and not request.POST.get("leave"):
+        return said(_("%(name)s is removed.") % {"name": found.name})
+    return _answer(request, leave=True)
+
+
+@require_POST
+def shell(request: HttpRequest, container_id: str) -> HttpResponse:
+    """A shell of its own beside the container's program, as the user that is named, or as the container's own."""
+    found = _container(request, container_id, Permission.CONTAINER_EXEC)
+    options = ExecOptions(user=request.POST.get("user", "").strip(), interactive=True, tty=True)
+    row, job = services.start_exec(found, request.user, options)
+    try:
+        outcome(job, timeout_s=20)
+    except JobFailed as error:
+        raise DashboardError(_no_shell(), status=409) if error.code == "shell-not-found" else error from error
+    if not is_htmx(request):
+        return redirect("exec-terminal", row.exec_id)
+    response = HttpResponse(status=204)
+    response["HX-Trigger"] = json.dumps({"open-terminal": {"terminal": f"exec:{row.exec_id}"}})
+    return response
+
+
+def _no_shell() -> str:
+    return _("This image has no shell (no bash, ash or sh), so none can be opened in its containers.")
+
+
+@require_POST
+def exec_end(request: HttpRequest, exec_id: str) -> HttpResponse:
+    row = services.find_exec(exec_id)
+    if row is None:
+        raise Http404(_("This command no longer runs."))
+    _finished(services.end_exec(row, request.user), timeout_s=15)
+    if not is_htmx(request) and request.accepts("text/html"):
+        return redirect("container", row.container.container_id)
+    return _answer(request)

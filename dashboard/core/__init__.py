@@ -1,0 +1,1 @@
+"""What every app stands on: abstract models, the gate, events, errors, checks."""

@@ -1,0 +1,104 @@
+"""Periodic work. Apps register functions; the one clock thread of the engine worker calls them (settled.md 5).
+
+A tick that raises is logged and tried again after a pause that doubles up to a minute; it never stops the others. Ticks
+run one after another, so each does a bounded amount and returns; whoever needs longer submits a job.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from django.db import close_old_connections, connections
+
+log = logging.getLogger(__name__)
+Tick = Callable[[], None]
+LONGEST_PAUSE_S = 60.0
+SLOW_S = 2.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Entry:
+    name: str
+    seconds: float
+    tick: Tick
+    due_at: float = 0.0
+    failures: int = 0
+
+
+@dataclass(slots=True)
+class Registry:
+    entries: dict[str, Entry] = field(default_factory=dict)
+    at_start: list[Tick] = field(default_factory=list)
+
+
+registry = Registry()
+
+
+def every(seconds: float, *, name: str = "") -> Callable[[Tick], Tick]:
+    """Register a function to be called about every so many seconds. The name is for the log and must be its own."""
+
+    def register(tick: Tick) -> Tick:
+        label = name or f"{tick.__module__}.{tick.__qualname__}"
+        registry.entries[label] = Entry(name=label, seconds=seconds, tick=tick)
+        return tick
+
+    return register
+
+
+def at_start(tick: Tick) -> Tick:
+    """Register a function to be called once when the engine worker starts, after the engine is prepared."""
+    registry.at_start.append(tick)
+    return tick
+
+
+class Clock:
+    """One thread. `stop` waits for the running tick."""
+
+    def __init__(self, entries: Registry = registry) -> None:
+        self._registry = entries
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="berth-clock", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        self._stopping.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                pause_s = self.run_due(time.monotonic())
+                self._stopping.wait(pause_s)
+        finally:
+            connections.close_all()
+
+    def run_due(self, now: float) -> float:
+        """Call what is due, and say how many seconds nothing will be."""
+        for entry in list(self._registry.entries.values()):
+            if entry.due_at <= now and not self._stopping.is_set():
+                _call(entry)
+        next_due = min((entry.due_at for entry in self._registry.entries.values()), default=now + 1.0)
+        return min(max(next_due - time.monotonic(), 0.02), 1.0)
+
+
+def _call(entry: Entry) -> None:
+    began = time.monotonic()
+    close_old_connections()
+    try:
+        entry.tick()
+    except Exception:  # a loop's edge: one tick's trouble is not the others'
+        entry.failures += 1
+        log.exception("the tick %r failed (%d in a row)", entry.name, entry.failures)
+        connections.close_all()
+    else:
+        entry.failures = 0
+    ended = time.monotonic()
+    if ended - began > SLOW_S:
+        log.warning("the tick %r took %.1f s", entry.name, ended - began)
+    entry.due_at = ended + min(entry.seconds * 2 ** min(entry.failures, 8), max(LONGEST_PAUSE_S, entry.seconds))

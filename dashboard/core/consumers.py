@@ -1,0 +1,243 @@
+"""The one base of every WebSocket consumer: nobody gets in without a right, and nobody stays without it.
+
+Who may open a WebSocket at all is decided before any consumer runs: `asgi` admits exact origins only (WS-01). Then, here:
+who is it (the session, or a bearer secret from this same host), may they do this, does the thing exist. All three are
+asked again every 5 s for as long as the connection lives, because a socket outlives a logout, a password change and a
+lost right (WS-04). A thing that somebody may not see answers exactly as one that does not exist (WS-03).
+
+Close codes: 4401 not signed in, 4403 not allowed, 4404 not there, 4413 message too big, 4429 too many sockets (WS-09: one
+person cannot take all of a process's). A browser can only see a code of
+a connection that was accepted, so refusals accept first and send nothing else but an error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+from collections import Counter
+from importlib import import_module
+from typing import Any, ClassVar
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.apps import apps
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import Error as DatabaseError
+from django.http import HttpRequest
+from django.utils import timezone
+
+from dashboard.core import gate
+
+UNAUTHENTICATED, DENIED, UNKNOWN, TOO_BIG, TOO_MANY, BROKEN = 4401, 4403, 4404, 4413, 4429, 4500
+MESSAGE_LIMIT_BYTES = 64 * 1024
+MOST_OF_PERSON, MOST_OF_PROCESS = 200, 4000
+RECHECK_S = 5.0
+_log = logging.getLogger(__name__)
+_open_of: Counter[int] = Counter()  # open connections of this process by person; touched by the event loop only
+
+
+class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
+    """Subclasses name a permission and implement `opened`, `text`, `binary` and `closed`; they never accept themselves."""
+
+    permission: ClassVar[gate.Permission]
+    message_limit_bytes: ClassVar[int] = MESSAGE_LIMIT_BYTES
+    recheck_s: ClassVar[float] = RECHECK_S
+
+    user: AbstractBaseUser
+    target: Any = None  # whatever `find_target` returned: each consumer knows its own type
+    _guard: asyncio.Task[None] | None = None
+    _counted_for: int | None = None
+    is_open = False
+
+    # What a subclass implements
+
+    def find_target(self) -> Any | None:
+        """In a database thread: the object that the address names; None when there is none. Default: no object."""
+        return True
+
+    async def opened(self) -> None:
+        """Everything was checked, the connection is accepted."""
+
+    async def text(self, text: str) -> None:
+        """A text message within the size limit."""
+
+    async def binary(self, data: bytes) -> None:
+        """A binary message within the size limit."""
+
+    async def closed(self) -> None:
+        """Release everything. Called exactly once for each `opened`, however the connection ended."""
+
+    # The guard
+
+    async def connect(self) -> None:
+        code, sentence = await database_sync_to_async(self._admit)()
+        if code:
+            await self.accept()
+            await self.refuse(code, sentence)
+            return
+        if not self._take_place():
+            await self.accept()
+            await self.refuse(TOO_MANY, "Too many connections are open. Close some pages or streams first.")
+            return
+        try:
+            await self.accept()
+        except BaseException:
+            self._give_place_back()
+            raise
+        self.is_open = True
+        self._guard = asyncio.create_task(self._recheck())
+        await self.opened()
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if not self.is_open:
+            return
+        size = len(bytes_data) if bytes_data is not None else len(text_data or "")
+        if size > self.message_limit_bytes:
+            await self.refuse(TOO_BIG, "The message is too big.")
+        elif bytes_data is not None:
+            await self.binary(bytes_data)
+        elif text_data is not None:
+            await self.text(text_data)
+
+    async def disconnect(self, code: int) -> None:
+        await self._end()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # ASGI's types are dictionaries
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            await self._end()
+
+    async def refuse(self, code: int, sentence: str) -> None:
+        """Say why, and close. Nothing that arrives afterwards is looked at."""
+        await self._end()
+        await self.send(text_data=json.dumps({"t": "error", "message": sentence}))
+        await self.close(code=int(code), reason=sentence[:100])  # Daphne takes plain numbers only
+
+    async def finish(self, code: int, reason: str = "") -> None:
+        """Close because the work is done."""
+        await self._end()
+        await self.close(code=int(code), reason=reason[:100])
+
+    def allows(self, permission: gate.Permission) -> bool:
+        """In a database thread: a further right on the same target."""
+        try:
+            gate.require(self.user, permission, self.target)
+        except gate.Denied:
+            return False
+        return True
+
+    async def rechecked(self) -> None:
+        """The guard has just looked again and found everything in order; subclasses re-read narrower rights."""
+
+    async def _end(self) -> None:
+        if self._guard is not None and self._guard is not asyncio.current_task():
+            self._guard.cancel()
+        self._give_place_back()
+        if self.is_open:
+            self.is_open = False
+            await self.closed()
+
+    def _take_place(self) -> bool:
+        person = self.user.pk
+        if _open_of[person] >= MOST_OF_PERSON or _open_of.total() >= MOST_OF_PROCESS:
+            return False
+        _open_of[person] += 1
+        self._counted_for = person
+        return True
+
+    def _give_place_back(self) -> None:
+        if self._counted_for is not None:
+            _open_of[self._counted_for] -= 1
+            if not _open_of[self._counted_for]:
+                del _open_of[self._counted_for]
+            self._counted_for = None
+
+    async def _recheck(self) -> None:
+        while self.is_open:
+            await asyncio.sleep(self.recheck_s)
+            try:
+                code, sentence = await database_sync_to_async(self._admit)()
+                if not code and self.is_open:
+                    await self.rechecked()
+            except DatabaseError:
+                _log.exception("re-checking a connection failed; it ends")
+                code, sentence = BROKEN, "Berth could not check your rights."
+            if code and self.is_open:
+                await self.refuse(code, sentence)
+                return
+
+    def _admit(self) -> tuple[int, str]:
+        """(0, "") or a close code and a sentence. Reads the database: everything as it is now."""
+        user = _current_user(self.scope)
+        if user is None:
+            return UNAUTHENTICATED, "Sign in first."
+        self.user = user
+        target = self.find_target()
+        if target is None:
+            return UNKNOWN, "There is nothing at this address."
+        is_about_object = target is not True
+        try:
+            gate.require(user, self.permission, target if is_about_object else None)
+        except gate.Denied:
+            return (
+                (UNKNOWN, "There is nothing at this address.") if is_about_object else (DENIED, "You may not do this.")
+            )
+        self.target = target if is_about_object else None
+        return 0, ""
+
+
+def _current_user(scope: Any) -> AbstractBaseUser | None:
+    """Who this is now: never what was true when the connection was made."""
+    secret = _bearer(scope)
+    user = _user_of_secret(secret) if secret else _user_of_session(scope)
+    return user if user is not None and user.is_active else None
+
+
+def _bearer(scope: Any) -> str:
+    """The secret of an Authorization header, from this host only: such secrets are never for the network."""
+    client = scope.get("client")
+    if client and client[0] and not _is_loopback(client[0]):
+        return ""
+    for name, value in scope.get("headers", ()):
+        if name.lower() == b"authorization":
+            kind, _, secret = value.decode("latin-1").partition(" ")
+            return secret.strip() if kind.lower() == "bearer" else ""
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _user_of_secret(secret: str) -> AbstractBaseUser | None:
+    """The host's root, who acts as a site administrator; None for a secret that is unknown or has run out."""
+    hashed = hashlib.sha256(secret.encode()).hexdigest()
+    token = apps.get_model("accounts", "Token").objects.filter(purpose="host", sha256=hashed).first()
+    if token is None or not hmac.compare_digest(token.sha256, hashed):
+        return None
+    if token.expires_at is not None and token.expires_at <= timezone.now():
+        return None
+    user: AbstractBaseUser | None = token.user
+    return user
+
+
+def _user_of_session(scope: Any) -> AbstractBaseUser | None:
+    """Read again from the session store: a logout elsewhere, a new password or an expiry shows at once."""
+    key = getattr(scope.get("session"), "session_key", None)
+    if not key:
+        return None
+    store = import_module(settings.SESSION_ENGINE).SessionStore(key)
+    request = HttpRequest()  # it reads `session` and nothing else
+    request.session = store
+    user = get_user(request)
+    return user if isinstance(user, AbstractBaseUser) else None

@@ -1,0 +1,130 @@
+"""The gate: who may do what. Everything asks here: views, consumers, commands, jobs.
+
+Deny by default, three times over: a person who is not signed in reaches no view (LoginRequiredMiddleware) and no
+consumer (GuardedConsumer); a right that the registered policy does not grant is refused; and a view that answers a
+signed-in person without having asked the gate has its answer thrown away (`core.middleware.GateAsked`).
+
+Here the policy is simple: active people may do everything but administer the site and publish on the host's low ports;
+site administrators may do everything. A later app registers a finer one with `use_policy`; nothing else changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from enum import StrEnum
+from typing import Any, Protocol
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+
+from dashboard.core.errors import DashboardError
+
+Requester = AbstractBaseUser | AnonymousUser | None
+
+
+class Permission(StrEnum):
+    IMAGE_VIEW = "image.view"
+    IMAGE_PULL = "image.pull"
+    IMAGE_REMOVE = "image.remove"
+    CONTAINER_VIEW = "container.view"
+    CONTAINER_RUN = "container.run"
+    CONTAINER_OPERATE = "container.operate"  # start, stop, kill, restart
+    CONTAINER_EXEC = "container.exec"  # run a further command in it, and end one
+    CONTAINER_REMOVE = "container.remove"
+    PORT_LOW = "port.low"  # publish on a port of the host below 1024
+    VOLUME_VIEW = "volume.view"
+    VOLUME_CREATE = "volume.create"
+    VOLUME_USE = "volume.use"  # have it in a container of one's own
+    VOLUME_REMOVE = "volume.remove"
+    TERMINAL_OPEN = "terminal.open"  # see its output
+    TERMINAL_TYPE = "terminal.type"
+    JOB_VIEW = "job.view"
+    JOB_CANCEL = "job.cancel"
+    LIVE = "live"  # events about what one may see
+    COMMAND = "command"  # the command door; each command asks for its own right
+    OWN_ACCOUNT = "own-account"  # one's own preferences and password
+    SITE_ADMIN = "site.admin"
+
+
+ADMINISTRATORS = frozenset({Permission.SITE_ADMIN, Permission.PORT_LOW})
+
+
+class Denied(DashboardError):
+    """`is_anonymous`: signing in might help."""
+
+    code = "denied"
+    status = 403
+
+    def __init__(self, permission: Permission, *, is_anonymous: bool) -> None:
+        super().__init__("Sign in first." if is_anonymous else "You may not do this.")
+        self.permission = permission
+        self.is_anonymous = is_anonymous
+        if is_anonymous:
+            self.status = 401
+
+
+class Policy(Protocol):
+    """`user` is active and signed in. `obj` is a model's row, or None for the right as such."""
+
+    def __call__(self, user: AbstractBaseUser, permission: Permission, obj: Any) -> bool: ...  # any model's row
+
+
+def one_site(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:
+    """The policy until there are teams."""
+    return permission not in ADMINISTRATORS or bool(getattr(user, "is_superuser", False))
+
+
+_policy: list[Policy] = [one_site]
+_asked: ContextVar[list[bool] | None] = ContextVar("berth-gate-asked", default=None)
+
+
+def use_policy(policy: Policy) -> Callable[[], None]:
+    """Let this policy decide from now on; returns a function that takes it back."""
+    before = _policy[0]
+    _policy[0] = policy
+
+    def restore() -> None:
+        _policy[0] = before
+
+    return restore
+
+
+def allows(user: Requester, permission: Permission, obj: Any = None) -> bool:  # any model's row
+    """Whether `user` may. Nobody who is not signed in and active may do anything."""
+    note_asked()
+    return offers(user, permission, obj)
+
+
+def offers(user: Requester, permission: Permission, obj: Any = None) -> bool:  # any model's row
+    """As `allows`, for deciding what a page shows: a frame that asked does not make up for a view that did not."""
+    if user is None or not user.is_authenticated or not user.is_active:
+        return False
+    return _policy[0](_real(user), Permission(permission), obj)
+
+
+def require(user: Requester, permission: Permission, obj: Any = None) -> None:  # any model's row
+    """Go on only if `user` may.
+
+    Raises:
+        Denied: 401 for somebody who is not signed in, else 403.
+    """
+    if not allows(user, permission, obj):
+        raise Denied(permission, is_anonymous=user is None or not user.is_authenticated)
+
+
+def _real(user: Any) -> AbstractBaseUser:  # request.user is a lazy stand-in for one
+    wrapped = getattr(user, "_wrapped", user)
+    return wrapped if isinstance(wrapped, AbstractBaseUser) else user
+
+
+def start_watching() -> list[bool]:
+    """For the middleware: a list that is no longer empty once the gate has been asked in this request."""
+    asked: list[bool] = []
+    _asked.set(asked)
+    return asked
+
+
+def note_asked() -> None:
+    asked = _asked.get()
+    if asked is not None:
+        asked.append(True)

@@ -1,0 +1,48 @@
+"""Answering with a page or a part of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def page(
+    request: HttpRequest, template: str, context: Mapping[str, object] | None = None, *, status: int = 200
+) -> HttpResponse:
+    """A page, or only its main part when htmx swaps pages in the frame (`frame_template` of the context processor).
+
+    One address has several bodies, so no cache may mix them up: not the browser's either, on Back.
+    """
+    response = render(request, template, dict(context or {}), status=status)
+    response["Cache-Control"] = "no-store"
+    response["Vary"] = "HX-Request, Cookie, Accept-Language"
+    return response
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def at_address(response: HttpResponse, request: HttpRequest) -> HttpResponse:
+    """The browser shows this address from now on, without `part` and what is empty: a filter is the URL."""
+    shown = urlencode([(name, value) for name, value in request.GET.items() if value and name != "part"])
+    response["HX-Replace-Url"] = f"{request.path}?{shown}" if shown else request.path
+    return response
+
+
+def said(message: str, *, tone: str = "success", status: int = 204) -> HttpResponse:
+    """Nothing to swap, one sentence to show: `app.js` turns the HX-Trigger header into a notice."""
+    response = HttpResponse(status=status)
+    response["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": tone}})
+    return response
+
+
+def go_to(path: str) -> HttpResponse:
+    """Let htmx show another page in the frame, as a click on a link would."""
+    response = HttpResponse()
+    response["HX-Location"] = json.dumps({"path": path, "target": "#main", "select": "#main", "swap": "outerHTML"})
+    return response

@@ -1,0 +1,86 @@
+"""The engine of this process, made from the settings."""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+
+from engine.config import EngineConfig, Limits
+from engine.ids import IdPool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from engine.api import Engine
+
+_lock = threading.Lock()
+_engines: dict[str, Engine] = {}
+
+
+@functools.cache
+def _config(key: str) -> EngineConfig:
+    return EngineConfig(
+        data=settings.BERTH_DATA,
+        uid=settings.BERTH_UID,
+        gid=settings.BERTH_GID,
+        subnet=settings.BERTH_SUBNET,
+        mirrors=settings.BERTH_MIRRORS,
+        plain_http=settings.BERTH_PLAIN_HTTP,
+        runc=settings.BERTH_RUNC,
+        conmon=settings.BERTH_CONMON,
+        ids=IdPool(base=settings.BERTH_ID_BASE, ranges=settings.BERTH_ID_RANGES),
+        limits=Limits(**settings.BERTH_LIMITS),
+        pull_parallel=settings.BERTH_PULL_PARALLEL,
+    )
+
+
+def engine_config() -> EngineConfig:
+    """The engine's settings; the same object until the data folder or the registries change."""
+    registries = (sorted(settings.BERTH_MIRRORS.items()), sorted(settings.BERTH_PLAIN_HTTP))
+    return _config(f"{settings.BERTH_DATA} {settings.BERTH_UID} {registries} {settings.BERTH_LIMITS}")
+
+
+def engine() -> Engine:
+    """The one engine of this process, made at first use. Only the engine worker has the rights to use it."""
+    from engine.api import Engine
+
+    config = engine_config()
+    with _lock:
+        if str(config.data) not in _engines:
+            _engines[str(config.data)] = Engine(config)
+        return _engines[str(config.data)]
+
+
+def container_addresses() -> Iterator[str]:
+    """Every address that a container may have, in order. Needs no rights."""
+    from engine.network.addresses import Subnet
+
+    return Subnet.parse(engine_config().network).usable()
+
+
+def refuse_host_path(path: str) -> None:
+    """Refuse early what the engine would refuse. Needs no rights; a policy that only root may read is left to the engine.
+
+    Raises:
+        RequestRefused: the host's policy does not allow this path in containers.
+    """
+    from engine.runtime.policy import load_policy
+    from engine.volumes.hostpaths import refuse_host_path as refuse
+
+    config = engine_config()
+    try:
+        allowed = load_policy(config.policy_file).host_paths
+    except PermissionError:
+        return
+    refuse(config, path, allowed)
+
+
+def reset_engine() -> None:
+    """Close what `engine` made; containers go on. For the end of a worker and for tests."""
+    with _lock:
+        for made in _engines.values():
+            made.close()
+        _engines.clear()

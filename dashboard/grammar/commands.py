@@ -1,0 +1,488 @@
+"""The table of commands: usage line, flags, number of arguments, and how words become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dashboard.grammar import mounts, requests
+from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError, ValueRefused
+from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.mounts import checked, read_storage
+from dashboard.grammar.options import ContainerOptions, ExecOptions
+from dashboard.grammar.ports import read_exposed, read_private, read_publish
+from dashboard.grammar.values import read_cpus, read_environment, read_int, read_size, read_tail
+
+Build = Callable[[Values, tuple[str, ...]], requests.Request]
+UNLIMITED = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """`least` and `most` bound the number of arguments; `is_shown` keeps a management alias out of the list."""
+
+    name: str
+    usage: str
+    about: str
+    build: Build
+    flags: tuple[Flag, ...] = ()
+    least: int = 0
+    most: int = UNLIMITED
+    stops_at_argument: bool = False
+
+
+def read_filter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        msg = "bad format of filter (expected name=value)"
+        raise ValueRefused(msg)
+    return name.strip().lower(), value.strip()
+
+
+def read_pull(text: str) -> str:
+    if text not in {"always", "missing", "never"}:
+        msg = f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"'
+        raise ValueRefused(msg)
+    return text
+
+
+def read_userns(text: str) -> str:
+    if text not in {"", "host"}:
+        msg = "invalid USER mode"
+        raise ValueRefused(msg)
+    return text
+
+
+def switch(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, kind="")
+
+
+def string(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, read=str)
+
+
+def number(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, read=read_int, kind="int")
+
+
+FORMAT = string("format", text="Format output with a Go template, 'table TEMPLATE' or 'json'")
+INSPECT_FORMAT = string("format", "f", "Format output with a Go template, or 'json'")
+DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
+NO_TRUNC = switch("no-trunc", text="Don't truncate output")
+FILTER = Flag(
+    name="filter", short="f", help="Filter output by conditions", kind="filter", read=read_filter, repeats=True
+)
+STOP_TIME = number("time", "t", "Seconds to wait before killing the container")
+STOP_SIGNAL = string("signal", "s", "Signal to send to the container")
+
+_LATER = (
+    *(("add-host", ""), ("annotation", ""), ("attach", "a"), ("blkio-weight", ""), ("cap-add", ""), ("cap-drop", "")),
+    *(("cgroup-parent", ""), ("cgroupns", ""), ("cidfile", ""), ("cpu-period", ""), ("cpu-quota", "")),
+    *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("device", ""), ("dns", ""), ("dns-option", "")),
+    *(("dns-search", ""), ("domainname", ""), ("env-file", ""), ("gpus", ""), ("group-add", "")),
+    *(("health-cmd", ""), ("health-interval", ""), ("health-retries", ""), ("health-timeout", ""), ("ip", "")),
+    *(("ip6", ""), ("ipc", ""), ("isolation", ""), ("kernel-memory", ""), ("label", "l"), ("label-file", "")),
+    *(("link", ""), ("log-driver", ""), ("log-opt", ""), ("mac-address", ""), ("memory-reservation", "")),
+    *(
+        ("memory-swap", ""),
+        ("memory-swappiness", ""),
+        ("network", ""),
+        ("net", ""),
+        ("oom-score-adj", ""),
+    ),
+    *(("pid", ""), ("restart", ""), ("runtime", ""), ("security-opt", ""), ("shm-size", "")),
+    *(("stop-signal", ""), ("stop-timeout", ""), ("sysctl", ""), ("ulimit", "")),
+    *(("uts", ""), ("volume-driver", ""), ("volumes-from", "")),
+)
+_LATER_SWITCHES = (
+    *(("init", ""), ("no-healthcheck", ""), ("oom-kill-disable", ""), ("privileged", "")),
+    *(("read-only", ""), ("disable-content-trust", "")),
+)
+UNSUPPORTED = (
+    *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _LATER),
+    *(Flag(name=name, short=short, is_unsupported=True) for name, short in _LATER_SWITCHES),
+)
+
+CONTAINER_FLAGS = (
+    string("entrypoint", text="Overwrite the default ENTRYPOINT of the image"),
+    Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
+    Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
+    Flag(name="expose", read=read_exposed, kind="list", repeats=True, help="Expose a port or a range of ports"),
+    string("hostname", "h", "Container host name"),
+    switch("interactive", "i", "Keep STDIN open even if not attached"),
+    Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
+    string("name", text="Assign a name to the container"),
+    number("pids-limit", text="Tune container pids limit (0 or -1: the server's default, as there always is a limit)"),
+    string("platform", text="Set platform if server is multi-platform capable"),
+    Flag(
+        name="publish",
+        short="p",
+        read=read_publish,
+        kind="list",
+        repeats=True,
+        help="Publish a container's port(s) to the host",
+    ),
+    switch("publish-all", "P", "Publish all exposed ports to random ports"),
+    Flag(name="pull", read=read_pull, help='Pull image before running ("always", "missing", "never")'),
+    switch("quiet", "q", "Suppress the pull output"),
+    switch("rm", text="Automatically remove the container when it exits"),
+    switch("tty", "t", "Allocate a pseudo-TTY"),
+    Flag(name="storage-opt", read=read_storage, kind="list", help="Storage driver options (size=<bytes>)"),
+    Flag(name="tmpfs", read=checked(mounts.tmpfs), kind="list", repeats=True, help="Mount a tmpfs directory"),
+    Flag(name="mount", read=checked(mounts.mount), kind="mount", repeats=True, help="Attach a filesystem mount"),
+    Flag(name="volume", short="v", read=checked(mounts.volume), kind="list", repeats=True, help="Bind mount a volume"),
+    string("user", "u", "Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag(name="userns", read=read_userns, help="User namespace to use"),
+    string("workdir", "w", "Working directory inside the container"),
+)
+RUN_FLAGS = (
+    *CONTAINER_FLAGS,
+    switch("detach", "d", "Run container in background and print container ID"),
+    DETACH_KEYS,
+    switch("sig-proxy", text="Proxy received signals to the process (default true)"),
+)
+
+
+def container_options(values: Values, words: tuple[str, ...]) -> ContainerOptions:
+    return ContainerOptions(
+        image=words[0],
+        command=words[1:],
+        name=values.get("name", ""),
+        env=values.get("env", ()),
+        workdir=values.get("workdir", ""),
+        user=values.get("user", ""),
+        hostname=values.get("hostname", ""),
+        entrypoint=values.get("entrypoint"),
+        interactive=values.get("interactive", False),
+        tty=values.get("tty", False),
+        detach=values.get("detach", False),
+        auto_remove=values.get("rm", False),
+        memory_bytes=values.get("memory"),
+        nano_cpus=values.get("cpus"),
+        pids_limit=values.get("pids_limit"),
+        platform=values.get("platform", ""),
+        userns=values.get("userns", ""),
+        publish=values.get("publish", ()),
+        publish_all=values.get("publish_all", False),
+        expose=values.get("expose", ()),
+        volumes=values.get("volume", ()),
+        mounts=values.get("mount", ()),
+        tmpfs=values.get("tmpfs", ()),
+        storage_bytes=values.get("storage_opt"),
+    )
+
+
+def build_run(values: Values, words: tuple[str, ...]) -> requests.Run:
+    return requests.Run(
+        options=container_options(values, words),
+        detach_keys=values.get("detach_keys", ""),
+        pull=values.get("pull", "missing"),
+        quiet=values.get("quiet", False),
+        sig_proxy=values.get("sig_proxy", True),
+    )
+
+
+def build_create(values: Values, words: tuple[str, ...]) -> requests.Create:
+    return requests.Create(
+        options=container_options(values, words),
+        pull=values.get("pull", "missing"),
+        quiet=values.get("quiet", False),
+    )
+
+
+EXEC_FLAGS = (
+    switch("detach", "d", "Detached mode: run command in the background"),
+    DETACH_KEYS,
+    Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
+    Flag(name="env-file", read=str, is_unsupported=True),
+    switch("interactive", "i", "Keep STDIN open even if not attached"),
+    Flag(name="privileged", is_unsupported=True),
+    switch("tty", "t", "Allocate a pseudo-TTY"),
+    string("user", "u", "Username or UID (format: <name|uid>[:<group|gid>])"),
+    string("workdir", "w", "Working directory inside the container"),
+)
+
+
+def build_exec(values: Values, words: tuple[str, ...]) -> requests.Exec:
+    detach = values.get("detach", False)
+    options = ExecOptions(
+        command=words[1:],
+        env=values.get("env", ()),
+        workdir=values.get("workdir", ""),
+        user=values.get("user", ""),
+        interactive=values.get("interactive", False) and not detach,
+        tty=values.get("tty", False),
+    )
+    return requests.Exec(name=words[0], options=options, detach=detach, detach_keys=values.get("detach_keys", ""))
+
+
+def build_ps(values: Values, _words: tuple[str, ...]) -> requests.Ps:
+    last = 1 if values.get("latest") else values.get("last", -1)
+    return requests.Ps(
+        all=values.get("all", False),
+        quiet=values.get("quiet", False),
+        no_trunc=values.get("no_trunc", False),
+        last=last,
+        size=values.get("size", False),
+        format=values.get("format", ""),
+        filters=values.get("filter", ()),
+    )
+
+
+def build_images(values: Values, words: tuple[str, ...]) -> requests.Images:
+    return requests.Images(
+        all=values.get("all", False),
+        quiet=values.get("quiet", False),
+        digests=values.get("digests", False),
+        no_trunc=values.get("no_trunc", False),
+        format=values.get("format", ""),
+        filters=values.get("filter", ()),
+        repository=words[0] if words else "",
+    )
+
+
+def build_inspect(kind: str) -> Build:
+    def build(values: Values, words: tuple[str, ...]) -> requests.Inspect:
+        return requests.Inspect(
+            names=words,
+            format=values.get("format", ""),
+            type=kind or values.get("type", ""),
+            size=values.get("size", False),
+        )
+
+    return build
+
+
+def build_port(_values: Values, words: tuple[str, ...]) -> requests.Port:
+    try:
+        private = read_private(words[1]) if len(words) > 1 else None
+    except ValueRefused as error:
+        msg = f"Error: {error}"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS) from error
+    return requests.Port(name=words[0], private=private)
+
+
+def read_type(text: str) -> str:
+    if text not in {"container", "image", "volume"}:
+        msg = "must be container, image or volume"
+        raise ValueRefused(msg)
+    return text
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="run",
+        usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        about="Create and run a new container from an image",
+        build=build_run,
+        flags=RUN_FLAGS + UNSUPPORTED,
+        least=1,
+        stops_at_argument=True,
+    ),
+    Command(
+        name="ps",
+        usage="[OPTIONS]",
+        about="List containers",
+        build=build_ps,
+        flags=(
+            switch("all", "a", "Show all containers (default shows just running)"),
+            FILTER,
+            FORMAT,
+            number("last", "n", "Show n last created containers (includes all states)"),
+            switch("latest", "l", "Show the latest created container (includes all states)"),
+            NO_TRUNC,
+            switch("quiet", "q", "Only display container IDs"),
+            switch("size", "s", "Display total file sizes"),
+        ),
+        most=0,
+    ),
+    Command(
+        name="pull",
+        usage="[OPTIONS] NAME[:TAG|@DIGEST]",
+        about="Download an image from a registry",
+        build=lambda v, w: requests.Pull(reference=w[0], quiet=v.get("quiet", False), platform=v.get("platform", "")),
+        flags=(
+            Flag(name="all-tags", short="a", is_unsupported=True, kind=""),
+            string("platform", text="Set platform if server is multi-platform capable"),
+            switch("quiet", "q", "Suppress verbose output"),
+        ),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="images",
+        usage="[OPTIONS] [REPOSITORY[:TAG]]",
+        about="List images",
+        build=build_images,
+        flags=(
+            switch("all", "a", "Show all images"),
+            switch("digests", text="Show digests"),
+            FILTER,
+            FORMAT,
+            NO_TRUNC,
+            switch("quiet", "q", "Only show image IDs"),
+        ),
+        most=1,
+    ),
+    Command(
+        name="attach",
+        usage="[OPTIONS] CONTAINER",
+        about="Attach local standard input, output, and error streams to a running container",
+        build=lambda v, w: requests.Attach(
+            name=w[0],
+            no_stdin=v.get("no_stdin", False),
+            detach_keys=v.get("detach_keys", ""),
+            sig_proxy=v.get("sig_proxy", True),
+        ),
+        flags=(
+            DETACH_KEYS,
+            switch("no-stdin", text="Do not attach STDIN"),
+            switch("sig-proxy", text="Proxy all received signals to the process (default true)"),
+        ),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="create",
+        usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
+        about="Create a new container",
+        build=build_create,
+        flags=CONTAINER_FLAGS + UNSUPPORTED,
+        least=1,
+        stops_at_argument=True,
+    ),
+    Command(
+        name="exec",
+        usage="[OPTIONS] CONTAINER COMMAND [ARG...]",
+        about="Execute a command in a running container",
+        build=build_exec,
+        flags=EXEC_FLAGS,
+        least=2,
+        stops_at_argument=True,
+    ),
+    Command(
+        name="info",
+        usage="[OPTIONS]",
+        about="Display system-wide information",
+        build=lambda v, _w: requests.Info(format=v.get("format", "")),
+        flags=(INSPECT_FORMAT,),
+        most=0,
+    ),
+    Command(
+        name="inspect",
+        usage="[OPTIONS] NAME|ID [NAME|ID...]",
+        about="Return low-level information on containers and images",
+        build=build_inspect(""),
+        flags=(
+            INSPECT_FORMAT,
+            switch("size", "s", "Display total file sizes if the type is container"),
+            Flag(name="type", read=read_type, help="Return JSON for specified type"),
+        ),
+        least=1,
+    ),
+    Command(
+        name="kill",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Kill one or more running containers",
+        build=lambda v, w: requests.Kill(names=w, signal=v.get("signal", "") or "KILL"),
+        flags=(STOP_SIGNAL,),
+        least=1,
+    ),
+    Command(
+        name="logs",
+        usage="[OPTIONS] CONTAINER",
+        about="Fetch the logs of a container",
+        build=lambda v, w: requests.Logs(
+            name=w[0], follow=v.get("follow", False), tail=v.get("tail"), timestamps=v.get("timestamps", False)
+        ),
+        flags=(
+            switch("follow", "f", "Follow log output"),
+            Flag(name="tail", short="n", read=read_tail, help='Number of lines to show from the end (default "all")'),
+            switch("timestamps", "t", "Show timestamps"),
+        ),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="port",
+        usage="CONTAINER [PRIVATE_PORT[/PROTO]]",
+        about="List port mappings or a specific mapping for the container",
+        build=build_port,
+        least=1,
+        most=2,
+    ),
+    Command(
+        name="restart",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Restart one or more containers",
+        build=lambda v, w: requests.Restart(names=w, timeout_s=v.get("time"), signal=v.get("signal", "")),
+        flags=(STOP_SIGNAL, STOP_TIME),
+        least=1,
+    ),
+    Command(
+        name="rm",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Remove one or more containers",
+        build=lambda v, w: requests.Remove(names=w, force=v.get("force", False), volumes=v.get("volumes", False)),
+        flags=(
+            switch("force", "f", "Force the removal of a running container (uses SIGKILL)"),
+            Flag(name="link", short="l", is_unsupported=True, kind=""),
+            switch("volumes", "v", "Remove anonymous volumes associated with the container"),
+        ),
+        least=1,
+    ),
+    Command(
+        name="rmi",
+        usage="[OPTIONS] IMAGE [IMAGE...]",
+        about="Remove one or more images",
+        build=lambda v, w: requests.RemoveImages(
+            names=w, force=v.get("force", False), no_prune=v.get("no_prune", False)
+        ),
+        flags=(
+            switch("force", "f", "Force removal of the image"),
+            switch("no-prune", text="Do not delete untagged parents"),
+        ),
+        least=1,
+    ),
+    Command(
+        name="start",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Start one or more stopped containers",
+        build=lambda v, w: requests.Start(
+            names=w,
+            attach=v.get("attach", False),
+            interactive=v.get("interactive", False),
+            detach_keys=v.get("detach_keys", ""),
+        ),
+        flags=(
+            switch("attach", "a", "Attach STDOUT/STDERR and forward signals"),
+            DETACH_KEYS,
+            switch("interactive", "i", "Attach container's STDIN"),
+        ),
+        least=1,
+    ),
+    Command(
+        name="stop",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Stop one or more running containers",
+        build=lambda v, w: requests.Stop(names=w, timeout_s=v.get("time"), signal=v.get("signal", "")),
+        flags=(STOP_SIGNAL, STOP_TIME),
+        least=1,
+    ),
+    Command(
+        name="version",
+        usage="[OPTIONS]",
+        about="Show the Berth version information",
+        build=lambda v, _w: requests.Version(format=v.get("format", "")),
+        flags=(INSPECT_FORMAT,),
+        most=0,
+    ),
+    Command(
+        name="wait",
+        usage="CONTAINER [CONTAINER...]",
+        about="Block until one or more containers stop, then print their exit codes",
+        build=lambda _v, w: requests.Wait(names=w),
+        least=1,
+    ),
+)
+BY_NAME = {command.name: command for command in COMMANDS}

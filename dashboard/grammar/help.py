@@ -1,0 +1,92 @@
+"""Help texts and the messages about wrong arguments, in Docker's layout."""
+
+from __future__ import annotations
+
+from dashboard.grammar.commands import BY_NAME, COMMANDS, Command
+from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
+from dashboard.grammar.flags import Flag
+
+COMMON = ("run", "exec", "ps", "pull", "images", "version", "info")
+FLAG_INDENT = 6
+
+
+def usage_line(command: Command, spelled: str) -> str:
+    return f"Usage:  {PROGRAM} {spelled} {command.usage}"
+
+
+def _flag_line(flag: Flag, width: int) -> str:
+    name = f"-{flag.short}, --{flag.name}" if flag.short else f"    --{flag.name}"
+    kind = "" if flag.read is None else f" {flag.kind}"
+    return f"  {name + kind:<{width}}   {flag.help}"
+
+
+def command_help(command: Command, spelled: str) -> str:
+    flags = sorted((f for f in command.flags if not f.is_unsupported), key=lambda f: f.name)
+    lines = [usage_line(command, spelled), "", command.about]
+    if flags:
+        width = max(FLAG_INDENT + len(f.name) + (0 if f.read is None else len(f.kind) + 1) for f in flags)
+        lines += ["", "Options:", *(_flag_line(flag, width) for flag in flags)]
+    return "\n".join(lines)
+
+
+def _list(names: tuple[str, ...]) -> list[str]:
+    return [f"  {name:<10}  {BY_NAME[name].about}" for name in names]
+
+
+def program_help() -> str:
+    others = tuple(command.name for command in COMMANDS if command.name not in COMMON)
+    return "\n".join(
+        [
+            f"Usage:  {PROGRAM} [OPTIONS] COMMAND",
+            "",
+            "Containers on this machine, in Docker's words",
+            "",
+            "Common Commands:",
+            *_list(COMMON),
+            "",
+            "Management Commands:",
+            "  container   Manage containers",
+            "  image       Manage images",
+            "  volume      Manage volumes",
+            "",
+            "Commands:",
+            *_list(others),
+            "",
+            "Global Options:",
+            "  -v, --version   Print version information and quit",
+            "",
+            f"Run '{PROGRAM} COMMAND --help' for more information on a command.",
+        ]
+    )
+
+
+def group_help(group: str, verbs: tuple[str, ...]) -> str:
+    lines = [f"Usage:  {PROGRAM} {group} COMMAND", "", f"Manage {group}s", "", "Commands:", *(f"  {v}" for v in verbs)]
+    return "\n".join(lines)
+
+
+def _demand(command: Command) -> str:
+    if command.most == 0:
+        return "accepts no arguments"
+    if command.least == command.most:
+        return f"requires exactly {_arguments(command.least)}"
+    if command.least:
+        return f"requires at least {_arguments(command.least)}"
+    return f"requires at most {_arguments(command.most)}"
+
+
+def _arguments(count: int) -> str:
+    return f"{count} argument{'' if count == 1 else 's'}"
+
+
+def wrong_count(command: Command, spelled: str) -> UsageError:
+    text = (
+        f"\"{PROGRAM} {spelled}\" {_demand(command)}.\nSee '{PROGRAM} {spelled} --help'.\n\n"
+        f"{usage_line(command, spelled)}\n\n{command.about}"
+    )
+    return UsageError(text, exit_code=EXIT_ARGUMENTS)
+
+
+def no_such_command(word: str) -> UsageError:
+    text = f"{PROGRAM}: '{word}' is not a {PROGRAM} command.\nSee '{PROGRAM} --help'"
+    return UsageError(text, exit_code=EXIT_ARGUMENTS)

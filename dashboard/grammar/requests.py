@@ -1,0 +1,215 @@
+"""One frozen value per command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboard.grammar.options import ContainerOptions, ExecOptions
+
+Filters = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help:
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionLine:
+    """`-v`, `--version`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Info:
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    options: ContainerOptions
+    detach_keys: str = ""
+    pull: str = "missing"  # "always", "missing", "never"
+    quiet: bool = False
+    sig_proxy: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    options: ContainerOptions
+    pull: str = "missing"
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    names: tuple[str, ...]
+    attach: bool = False
+    interactive: bool = False
+    detach_keys: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attach:
+    name: str
+    no_stdin: bool = False
+    detach_keys: str = ""
+    sig_proxy: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exec:
+    name: str
+    options: ExecOptions
+    detach: bool = False
+    detach_keys: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ps:
+    all: bool = False
+    quiet: bool = False
+    no_trunc: bool = False
+    last: int = -1
+    size: bool = False
+    format: str = ""
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Logs:
+    name: str
+    follow: bool = False
+    tail: int | None = None
+    timestamps: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Port:
+    name: str
+    private: tuple[int, str] | None = None  # port in the container, protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    names: tuple[str, ...]
+    timeout_s: int | None = None
+    signal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    names: tuple[str, ...]
+    signal: str = "KILL"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restart:
+    names: tuple[str, ...]
+    timeout_s: int | None = None
+    signal: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remove:
+    names: tuple[str, ...]
+    force: bool = False
+    volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wait:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    all: bool = False
+    quiet: bool = False
+    digests: bool = False
+    no_trunc: bool = False
+    format: str = ""
+    filters: Filters = ()
+    repository: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pull:
+    reference: str
+    quiet: bool = False
+    platform: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoveImages:
+    names: tuple[str, ...]
+    force: bool = False
+    no_prune: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspect:
+    names: tuple[str, ...]
+    format: str = ""
+    type: str = ""  # "", "container", "image", "volume"
+    size: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeCreate:
+    name: str = ""
+    driver: str = "local"
+    labels: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeList:
+    quiet: bool = False
+    format: str = ""
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRemove:
+    names: tuple[str, ...]
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumePrune:
+    all: bool = False
+    force: bool = False
+    filters: Filters = ()
+
+
+Request = (
+    Help
+    | VersionLine
+    | Version
+    | Info
+    | Run
+    | Create
+    | Start
+    | Attach
+    | Exec
+    | Ps
+    | Logs
+    | Port
+    | Stop
+    | Kill
+    | Restart
+    | Remove
+    | Wait
+    | Images
+    | Pull
+    | RemoveImages
+    | Inspect
+    | VolumeCreate
+    | VolumeList
+    | VolumeRemove
+    | VolumePrune
+)

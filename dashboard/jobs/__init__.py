@@ -1,0 +1,1 @@
+"""Job rows: the work that runs in Celery workers, claimed, fenced, reported."""

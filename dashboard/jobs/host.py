@@ -1,0 +1,60 @@
+"""What the engine worker finds out about this host, for the unprivileged processes: `findings.json` in the run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+
+from django.conf import settings
+
+from dashboard import gateway
+from dashboard.core import clock
+
+EVERY_S = 30.0
+WARNS = ("warning", "error")
+
+
+@clock.at_start
+@clock.every(EVERY_S, name="host checks")
+def write_findings() -> None:
+    """Readable by everybody; replaced in one step. `at`: seconds since 1970, so that a reader sees a dead engine."""
+    engine = gateway.engine()
+    findings = [dataclasses.asdict(finding) for finding in engine.check_host()]
+    info = {key: value if isinstance(value, int | bool) else value and str(value) for key, value in _info(engine)}
+    path = Path(settings.BERTH_RUN) / "findings.json"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(json.dumps({"at": time.time(), "findings": findings, "info": info}))
+    fresh.chmod(0o644)
+    fresh.replace(path)
+
+
+def _info(engine: gateway.Engine) -> list[tuple[str, object]]:
+    return list(dataclasses.asdict(engine.info()).items())
+
+
+def told() -> dict[str, object]:
+    """The whole document; empty when the engine has not said anything yet."""
+    try:
+        document = json.loads((Path(settings.BERTH_RUN) / "findings.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def host_info() -> dict[str, object]:
+    """What the engine worker said last (`HostInfo`'s fields); empty when it has not yet."""
+    info = told().get("info")
+    return info if isinstance(info, dict) else {}
+
+
+def findings() -> list[dict[str, object]]:
+    """`Finding`'s fields, each."""
+    found = told().get("findings")
+    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+
+
+def host_warnings() -> list[str]:
+    """What is not as it should be on this host, in a sentence each (the system page has all findings)."""
+    return [f"{one.get('summary')}: {one.get('meaning')}" for one in findings() if one.get("level") in WARNS]

@@ -1,0 +1,1 @@
+"""Events pushed to open pages."""

@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class PagesConfig(AppConfig):
+    name = "dashboard.pages"
+    default_auto_field = "django.db.models.BigAutoField"

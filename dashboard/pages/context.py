@@ -1,0 +1,65 @@
+"""What every page's frame shows."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext_lazy as _
+
+from dashboard.accounts.models import Preferences
+from dashboard.core.gate import Permission, offers
+from dashboard.jobs.models import LIVE_STATES, Job
+from dashboard.pages.words import WORDS
+
+NAVIGATION = (
+    ("catalog", "layers", _("Catalog")),
+    ("containers", "box", _("Containers")),
+    ("volumes", "hard-drive", _("Volumes")),
+    ("terminals", "square-terminal", _("Terminals")),
+    ("activity", "activity", _("Activity")),
+    ("system", "server", _("System")),
+)
+THEMES = frozenset({"light", "dark", "contrast"})
+
+
+def live_job_count() -> int:
+    """Jobs that a person asked for: the parts of a pull are not counted."""
+    return Job.objects.filter(state__in=LIVE_STATES, parent=None).exclude(kind="measure_volumes").count()
+
+
+def _theme(request: HttpRequest) -> str:
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return ""
+    chosen = Preferences.objects.filter(user=user).values_list("theme", flat=True).first() or ""
+    return chosen if chosen in THEMES else ""
+
+
+def _frame_template(request: HttpRequest) -> str:
+    """The whole page, only its main part (htmx swaps pages in the frame), or a plain one for whoever is not signed in."""
+    user = getattr(request, "user", None)
+    if user is None or not user.is_authenticated:
+        return "frame/plain.html"
+    htmx = getattr(request, "htmx", None)
+    swaps_main = bool(htmx) and htmx is not None and htmx.boosted and not htmx.history_restore_request
+    return "frame/part.html" if swaps_main else "frame/full.html"
+
+
+def _navigation(request: HttpRequest) -> tuple[tuple[str, str, object], ...]:
+    """The rail: what this person may open."""
+    if offers(getattr(request, "user", None), Permission.SITE_ADMIN):
+        return NAVIGATION
+    return tuple(item for item in NAVIGATION if item[0] != "system")
+
+
+def frame(request: HttpRequest) -> dict[str, object]:
+    return {
+        "frame_template": _frame_template(request),
+        "navigation": _navigation(request),
+        "version_line": f"Berth version {settings.VERSION}, build {settings.BUILD}",
+        "asset_version": f"{settings.VERSION}-{settings.BUILD}",
+        "theme": SimpleLazyObject(lambda: _theme(request)),
+        "activity_count": SimpleLazyObject(live_job_count),
+        "words": {key: str(text) for key, text in WORDS.items()},
+    }

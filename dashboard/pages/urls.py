@@ -1,0 +1,13 @@
+from __future__ import annotations
+
+from django.urls import path
+
+from dashboard.pages import views
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("activity/", views.activity, name="activity"),
+    path("activity/<int:job_id>/", views.job, name="job"),
+    path("activity/<int:job_id>/cancel/", views.cancel, name="job-cancel"),
+    path("system/", views.system, name="system"),
+]

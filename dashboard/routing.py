@@ -1,0 +1,9 @@
+"""Every WebSocket address. The test matrix (tests/dashboard/matrix.py) has a row for each."""
+
+from __future__ import annotations
+
+from dashboard.commandline.routing import websocket_urlpatterns as commandline
+from dashboard.live.routing import websocket_urlpatterns as live
+from dashboard.terminals.routing import websocket_urlpatterns as terminals
+
+websocket_urlpatterns = [*live, *commandline, *terminals]

@@ -1,0 +1,1 @@
+"""Streams of a container's log and input over WebSocket."""

@@ -1,0 +1,1 @@
+"""Volumes: rows, services, jobs, pages. Knows nothing of containers but that rows of theirs refer to it."""

@@ -1,0 +1,43 @@
+"""What the engine worker's clock does for volumes."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.utils import timezone
+
+from dashboard import gateway
+from dashboard.core import clock
+from dashboard.jobs.models import LIVE_STATES, Job
+from dashboard.volumes import services
+from dashboard.volumes.models import Volume, VolumeState
+
+log = logging.getLogger(__name__)
+GRACE = timedelta(seconds=10)
+_reported: set[str] = set()
+
+
+@clock.every(5.0, name="volumes")
+def resubmit_removals() -> None:
+    """A removal that no job is at work on any more is asked for again (F20)."""
+    rows = list(Volume.objects.filter(state=VolumeState.REMOVING, updated_at__lt=timezone.now() - GRACE))
+    if not rows:
+        return
+    live = set(Job.objects.filter(kind=services.REMOVE, state__in=LIVE_STATES).values_list("key", flat=True))
+    for row in rows:
+        if services.key_of(row.name) not in live:
+            services.submit_removal(row, None)
+
+
+@clock.every(600.0, name="volumes without a row")
+def report_unknown() -> None:
+    """A folder that no row knows is left alone and reported once: the database may be the older of the two (F25).
+
+    Making a volume of that name gives its files back.
+    """
+    on_disk = gateway.engine().list_volumes()
+    known = set(Volume.objects.filter(name__in=on_disk).values_list("name", flat=True))
+    for name in sorted(on_disk - known - _reported):
+        log.warning("the volume %s has no row; it is left alone", name)
+    _reported.update(on_disk - known)

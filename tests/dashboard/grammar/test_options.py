@@ -1,0 +1,78 @@
+"""`to_line` and `parse` are inverse; JSON keeps every field."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dashboard.grammar import ContainerOptions, UsageError, parse, requests, split_line, to_line
+from tests.dashboard.grammar.test_ports import exposed, specs
+from tests.support.examples import examples
+
+words = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=12)
+some_words = words.filter(bool)
+environment = some_words.filter(lambda text: not text.startswith("="))
+
+
+def some_of(*items: str):
+    return st.lists(st.sampled_from(items), max_size=2).map(tuple)
+
+
+options = st.builds(
+    ContainerOptions,
+    image=some_words,
+    command=st.lists(words, max_size=4).map(tuple),
+    name=words,
+    env=st.lists(environment, max_size=3).map(tuple),
+    workdir=words,
+    user=words,
+    hostname=words,
+    entrypoint=st.none() | words,
+    interactive=st.booleans(),
+    tty=st.booleans(),
+    detach=st.booleans(),
+    auto_remove=st.booleans(),
+    memory_bytes=st.none() | st.integers(0, 2**50),
+    nano_cpus=st.none() | st.integers(0, 10**12),
+    pids_limit=st.none() | st.integers(-1, 10**6),
+    platform=words,
+    userns=st.sampled_from(["", "host"]),
+    publish=st.lists(specs.map(str), max_size=3).map(tuple),
+    publish_all=st.booleans(),
+    expose=st.lists(exposed, max_size=2).map(tuple),
+    volumes=some_of("/data", "data:/data", "d4.x:/a b/c:ro,nocopy", "/srv/x:/x"),
+    mounts=some_of("type=volume,source=data,target=/x", "dst=/y,ro", '"target=/a,b",type=tmpfs,tmpfs-size=1m'),
+    tmpfs=some_of("/run", "/tmp:size=64m,mode=1770,exec"),
+    storage_bytes=st.none() | st.integers(0, 2**50),
+)
+
+
+@settings(max_examples=examples(150))
+@given(options)
+def test_the_line_under_the_form_reads_back_as_the_form(value):
+    assert parse(split_line(to_line(value))) == requests.Run(options=value)
+
+
+@settings(max_examples=examples(50))
+@given(options)
+def test_json_keeps_every_field(value):
+    assert ContainerOptions.from_json(value.to_json()) == value
+
+
+@settings(max_examples=examples(150))
+@given(st.text(max_size=60))
+def test_no_line_makes_the_parser_fall_over(text):
+    with suppress(UsageError):
+        parse(split_line(text))
+
+
+def test_the_line_is_the_one_of_the_primer():
+    assert (
+        to_line(ContainerOptions(image="ubuntu:14.04", interactive=True, tty=True)) == "docker run -i -t ubuntu:14.04"
+    )
+
+
+def test_unknown_fields_of_a_newer_version_are_dropped():
+    assert ContainerOptions.from_json({"image": "x", "shiny": 1}) == ContainerOptions(image="x")

@@ -1,0 +1,108 @@
+"""Who gets what: a row for every route, WebSocket address and command. `test_matrix.py` fails on anything without one.
+
+Statuses are (anonymous, administrator). `IN` stands for the way to the sign-in page. A later issue adds roles as columns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dashboard.core.gate import Permission
+from dashboard.grammar import requests
+
+IN = 302
+HEX = "0" * 64
+
+
+@dataclass(frozen=True)
+class Route:
+    """`methods`: the only ones that it answers; all others are 405 for an administrator. `data` is what is posted."""
+
+    methods: dict[str, tuple[int, int]]
+    args: tuple[object, ...] = ()
+    data: dict[str, str] = field(default_factory=dict)
+    is_public: bool = False
+
+
+def read(admin: int = 200, *args: object) -> Route:
+    return Route({"GET": (IN, admin)}, args)
+
+
+def write(admin: int, *args: object, **data: str) -> Route:
+    return Route({"POST": (IN, admin)}, args, data)
+
+
+ROUTES: dict[str, Route] = {
+    "healthz": Route({"GET": (503, 503)}, is_public=True),  # no workers in a unit test
+    "account_login": Route({"GET": (200, 302), "POST": (200, 302)}, is_public=True),
+    "account_logout": Route({"GET": (302, 200), "POST": (302, 302)}, is_public=True),
+    "account_change_password": Route({"GET": (IN, 200), "POST": (IN, 422)}),
+    "setup": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
+    "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
+    "home": read(),
+    "activity": read(),
+    "job": read(404, 999_999),
+    "job-cancel": write(404, 999_999),
+    "system": read(),
+    "catalog": read(),
+    "image": read(404, HEX),
+    "image-remove": write(404, HEX),
+    "pull": write(400, reference="Not A Name"),
+    "pull-again": write(404, 999_999),
+    "pull-dismiss": write(404, 999_999),
+    "containers": read(),
+    "run": Route({"GET": (IN, 200), "POST": (IN, 422)}),
+    "run-line": write(200, image="ubuntu:14.04"),
+    "container": read(404, HEX),
+    "container-start": write(404, HEX),
+    "container-stop": write(404, HEX),
+    "container-kill": write(404, HEX),
+    "container-restart": write(404, HEX),
+    "container-remove": write(404, HEX),
+    "volumes": read(),
+    "volume-create": write(400, name="not a name"),
+    "volume-remove": write(404, "no-such-volume"),
+    "container-shell": write(404, HEX),
+    "exec-end": write(404, HEX),
+    "terminals": read(),
+    "terminal": read(404, HEX),
+    "exec-terminal": read(404, HEX),
+}
+
+# (address, close code for nobody, for an administrator: None stays open)
+WEBSOCKETS: dict[str, tuple[str, int, int | None]] = {
+    "LiveConsumer": ("/ws/live", 4401, None),
+    "CommandConsumer": ("/ws/command", 4401, None),
+    "TerminalConsumer": (f"/ws/terminals/{HEX}", 4401, 4404),
+    "ExecConsumer": (f"/ws/execs/{HEX}", 4401, 4404),
+}
+
+# What each command needs beside the door's own right; None: nothing that is kept from anybody who may use the door.
+# The words name things that exist in the test.
+COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
+    requests.Help: (None, ["--help"]),
+    requests.VersionLine: (None, ["-v"]),
+    requests.Version: (None, ["version"]),
+    requests.Info: (Permission.CONTAINER_VIEW, ["info"]),
+    requests.Run: (Permission.CONTAINER_RUN, ["run", "ubuntu:14.04"]),
+    requests.Create: (Permission.CONTAINER_RUN, ["create", "ubuntu:14.04"]),
+    requests.Start: (Permission.CONTAINER_OPERATE, ["start", "brave_lovelace"]),
+    requests.Attach: (Permission.TERMINAL_OPEN, ["attach", "calm_fulton"]),
+    requests.Exec: (Permission.CONTAINER_EXEC, ["exec", "calm_fulton", "ls"]),
+    requests.Ps: (Permission.CONTAINER_VIEW, ["ps", "-a"]),
+    requests.Logs: (Permission.TERMINAL_OPEN, ["logs", "calm_fulton"]),
+    requests.Port: (Permission.CONTAINER_VIEW, ["port", "calm_fulton"]),
+    requests.Stop: (Permission.CONTAINER_OPERATE, ["stop", "calm_fulton"]),
+    requests.Kill: (Permission.CONTAINER_OPERATE, ["kill", "calm_fulton"]),
+    requests.Restart: (Permission.CONTAINER_OPERATE, ["restart", "calm_fulton"]),
+    requests.Remove: (Permission.CONTAINER_REMOVE, ["rm", "brave_lovelace"]),
+    requests.Wait: (Permission.CONTAINER_VIEW, ["wait", "brave_lovelace"]),
+    requests.Images: (Permission.IMAGE_VIEW, ["images"]),
+    requests.Pull: (Permission.IMAGE_PULL, ["pull", "centos:7"]),
+    requests.RemoveImages: (Permission.IMAGE_REMOVE, ["rmi", "centos:7"]),
+    requests.VolumeCreate: (Permission.VOLUME_CREATE, ["volume", "create", "data"]),
+    requests.VolumeList: (Permission.VOLUME_VIEW, ["volume", "ls"]),
+    requests.VolumeRemove: (Permission.VOLUME_REMOVE, ["volume", "rm", "quiet_harbour"]),
+    requests.VolumePrune: (Permission.VOLUME_REMOVE, ["volume", "prune", "--force"]),
+    requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
+}

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+from django.http import QueryDict
+
+from dashboard.containers.forms import RunForm
+from dashboard.containers.models import Container, VolumeUse
+from dashboard.jobs.models import Job, JobState
+from dashboard.volumes.models import Volume, VolumeState
+
+BOOSTED = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def stored(world, messages):
+    data = Volume.objects.create(name="data", size_bytes=188_000_000, owner=world.person)
+    spare = Volume.objects.create(name="spare")
+    own = Volume.objects.create(name="ab" * 32, is_anonymous=True)
+    VolumeUse.objects.create(container=world.running, volume=data, target="/data")
+    return SimpleNamespace(data=data, spare=spare, own=own, world=world)
+
+
+def test_volumes_are_listed_with_size_and_users(page, stored):
+    body = page.get("/volumes/").content.decode()
+    assert "188MB" in body
+    assert f'href="/containers/{stored.world.running.container_id}/"' in body
+    assert "abababababab</code>" in body
+    assert body.count("Nobody") == 2
+
+
+def test_the_sizes_are_measured_anew_by_the_way(page, stored):
+    page.get("/volumes/")
+    page.get("/volumes/")
+    assert Job.objects.filter(kind="measure_volumes").count() == 1
+    assert "measure_volumes" not in page.get("/activity/").content.decode()
+
+
+@pytest.mark.parametrize(
+    ("query", "shown", "hidden"), [("q=spa", "spare", "188MB"), ("state=unused", "spare", "188MB")]
+)
+def test_the_filter_is_the_address(page, stored, query, shown, hidden):
+    body = page.get(f"/volumes/?{query}").content.decode()
+    assert shown in body
+    assert hidden not in body
+
+
+def test_lists_that_are_empty_say_what_helps(page, stored):
+    assert "No volume matches" in page.get("/volumes/?q=zzz").content.decode()
+    VolumeUse.objects.all().delete()
+    Volume.objects.all().delete()
+    assert 'data-run="docker volume create data"' in page.get("/volumes/").content.decode()
+
+
+def test_a_volume_is_made_by_name_or_without(page, stored):
+    assert page.post("/volumes/create/", {"name": "fresh"}).status_code == 302
+    assert Volume.objects.get(name="fresh").owner == stored.world.person
+    answer = page.post("/volumes/create/", {"name": ""}, headers=BOOSTED)
+    assert answer.status_code == 204
+    assert Volume.objects.filter(is_anonymous=True).count() == 2
+
+
+@pytest.mark.parametrize(("name", "status"), [("data", 409), ("../x", 400), ("x", 400), ("a b", 400), ("a" * 256, 400)])
+def test_a_name_that_cannot_be_is_refused(page, stored, name, status):
+    before = Volume.objects.count()
+    assert page.post("/volumes/create/", {"name": name}, headers=BOOSTED).status_code == status
+    assert Volume.objects.count() == before
+
+
+def test_removal_names_what_goes_and_is_only_offered_where_nobody_is_in_the_way(page, stored):
+    Volume.objects.filter(pk=stored.spare.pk).update(size_bytes=5000)
+    body = page.get("/volumes/").content.decode()
+    assert "Remove the volume spare?" in body
+    assert "The 5kB of files in it go for good" in body
+    assert "Remove the volume data?" not in body
+
+
+def test_an_unused_volume_is_removed(page, stored, at_once):
+    assert page.post("/volumes/spare/remove/", headers=BOOSTED).status_code == 204
+    assert Job.objects.get(kind="remove_volume").params == {"volume": "spare"}
+    assert Volume.objects.get(name="spare").state == VolumeState.REMOVING
+
+
+def test_a_volume_that_is_used_is_not_removed(page, stored, at_once):
+    answer = page.post("/volumes/data/remove/", headers=BOOSTED)
+    assert answer.status_code == 409
+    assert "volume is in use" in answer.headers["HX-Trigger"]
+    assert not Job.objects.filter(kind="remove_volume").exists()
+
+
+def test_a_removal_that_fails_says_why(page, stored, at_once):
+    at_once |= {"state": JobState.FAILED, "error": "The disk refuses."}
+    answer = page.post("/volumes/spare/remove/", headers=BOOSTED)
+    assert (answer.status_code, "The disk refuses." in answer.headers["HX-Trigger"]) == (409, True)
+
+
+def form(**fields) -> RunForm:
+    data = QueryDict(mutable=True)
+    for key, value in {"image": "ubuntu:14.04", **fields}.items():
+        data.setlist(key, value if isinstance(value, list) else [value])
+    return RunForm(data)
+
+
+def test_the_run_form_says_its_volumes_as_docker_would(page, stored):
+    filled = form(
+        volume_source=["data", "", ""],
+        volume_target=["/data", "/own", ""],
+        volume_mode=["ro", "rw", "rw"],
+        storage="1g",
+    )
+    assert filled.is_valid(), filled.errors
+    assert filled.options().volumes == ("data:/data:ro", "/own")
+    answer = page.post("/containers/run/line/", dict(filled.data.lists()))
+    assert "docker run -d --storage-opt size=1g -v data:/data:ro -v /own ubuntu:14.04" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "mode", "said"),
+    [
+        ("data", "", "rw", "needs a place"),
+        ("", "/x", "ro", "cannot be read only"),
+        ("data", "x", "rw", "must be absolute"),
+        ("a b", "/x", "rw", "invalid characters"),
+        ("/srv", "/x", "rw", ""),
+    ],
+)
+def test_a_row_that_cannot_be_is_said_at_the_form(source, target, mode, said):
+    filled = form(volume_source=source, volume_target=target, volume_mode=mode)
+    assert filled.is_valid() is (said == "")
+    assert said in str(filled.non_field_errors())
+
+
+def test_a_run_form_with_a_host_path_is_refused_and_makes_nothing(page, stored):
+    before = Container.objects.count()
+    data = {"image": "ubuntu:14.04", "volume_source": "/srv/x", "volume_target": "/x", "volume_mode": "rw"}
+    answer = page.post("/containers/run/", data)
+    assert answer.status_code == 422
+    assert "policy does not allow the host path /srv/x" in answer.content.decode()
+    assert Container.objects.count() == before
+
+
+def test_the_containers_page_shows_what_is_mounted(page, stored):
+    options = stored.world.running.options | {"volumes": ["data:/data:ro"], "tmpfs": ["/t"]}
+    Container.objects.filter(pk=stored.world.running.pk).update(options=options)
+    body = page.get(f"/containers/{stored.world.running.container_id}/").content.decode()
+    assert 'href="/volumes/?q=data"' in body
+    assert "read only" in body
+    assert "-v data:/data:ro --tmpfs /t" in body
