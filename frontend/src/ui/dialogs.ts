@@ -1,0 +1,74 @@
+/** Questions and short notices. */
+
+import { el, icon } from "./dom";
+import { say } from "./words";
+
+export interface Question {
+  readonly title: string;
+  readonly body: string;
+  readonly action: string;
+  readonly danger?: boolean;
+}
+
+export function ask(question: Question): Promise<boolean> {
+  return new Promise((resolve) => {
+    const dialog = el("dialog", { class: "modal", "aria-labelledby": "question-title" });
+    const answer = (yes: boolean): void => {
+      dialog.remove();
+      resolve(yes);
+    };
+    const yes = el(
+      "button",
+      { type: "button", class: question.danger ? "btn btn-error btn-sm" : "btn btn-primary btn-sm", click: () => answer(true) },
+      question.action,
+    );
+    const no = el("button", { type: "button", class: "btn btn-ghost btn-sm", click: () => answer(false) }, say("cancel"));
+    dialog.append(
+      el(
+        "div",
+        { class: "modal-box" },
+        el("h2", { class: "text-base font-semibold", id: "question-title" }, question.title),
+        el("p", { class: "mt-2 whitespace-pre-line text-sm break-words" }, question.body),
+        el("div", { class: "modal-action" }, no, yes),
+      ),
+    );
+    dialog.addEventListener("cancel", () => answer(false));
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) answer(false);
+    });
+    document.body.append(dialog);
+    dialog.showModal();
+    (question.danger ? no : yes).focus();
+  });
+}
+
+export type Tone = "info" | "success" | "error";
+
+const ICONS: Record<Tone, string> = { info: "info", success: "circle-check", error: "circle-alert" };
+
+export function toast(message: string, tone: Tone = "info"): void {
+  let stack = document.getElementById("toasts");
+  if (stack === null) {
+    stack = el("div", { id: "toasts", class: "toasts", role: "status", "aria-live": "polite" });
+    document.body.append(stack);
+  }
+  const close = el("button", { type: "button", class: "icon-button", "aria-label": say("close"), click: () => note.remove() }, icon("x"));
+  const note = el("div", { class: `toast-note toast-${tone}` }, icon(ICONS[tone]), el("p", {}, message), close);
+  stack.append(note);
+  if (tone !== "error") setTimeout(() => note.remove(), 5000);
+}
+
+/** What a view said before it sent the browser on. */
+export function showMessages(): void {
+  for (const note of document.querySelectorAll<HTMLTemplateElement>("template[data-message]")) {
+    const level = note.dataset["message"];
+    toast(note.content.textContent, level === "success" || level === "error" ? level : "info");
+    note.remove();
+  }
+}
+
+export async function openLink(address: string): Promise<void> {
+  if (!/^https?:\/\//i.test(address)) return;
+  const yes = await ask({ title: say("link-title"), body: address, action: say("link-open") });
+  if (yes) window.open(address, "_blank", "noopener,noreferrer");
+}
