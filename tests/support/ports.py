@@ -6,6 +6,7 @@ import random
 import socket
 
 FIRST, LAST = 20_000, 32_000  # below what the kernel gives to connections (ip_local_port_range)
+CLAIM = "berth-test-port-"
 _held: list[socket.socket] = []
 
 
@@ -23,7 +24,7 @@ def free_port() -> int:
 def _is_ours(claim: socket.socket, port: int) -> bool:
     """By a name that no file stands for: it goes with its process, and any user of the machine may try it."""
     try:
-        claim.bind(f"\0berth-test-port-{port}")
+        claim.bind(f"\0{CLAIM}{port}")
     except OSError:
         return False
     return True
