@@ -60,6 +60,13 @@ def test_limits_are_those_in_force_in_dockers_units(page, world):
     body = page.get(f"/containers/{world.running.container_id}/").content.decode()
     facts = [re.sub(r"<[^>]*>", "", found) for found in re.findall(r"<dd>(.*?)</dd>", body)]
     assert facts[-4:] == ["512MiB", "1.5", "Default", "512 (default)"]
+    assert _facts(page, world) == ["512MiB", "1.5", "no limit", "512 (default)"]
+    world.running.options |= {"storage_bytes": 10 << 30}
+    world.running.save()
+    assert _facts(page, world)[2] == "10GiB"
+
+
+def _facts(page, world) -> list[str]:
 
 
 @pytest.mark.parametrize(
