@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from dashboard.catalog.listing import PullCard, pull_card
 from dashboard.containers.models import Container
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
+from dashboard.volumes.models import shown_name
 
 KINDS: dict[str, tuple[str, str | Promise]] = {
     "pull_image": ("download", _("Pull image")),
@@ -68,7 +69,7 @@ def row(job: Job, names: dict[str, str]) -> JobRow:
     symbol, label = KINDS.get(job.kind, ("activity", job.kind))
     container_id = container_of(job)
     subject = names.get(container_id) or str(
-        job.params.get("reference") or job.params.get("volume") or container_id[:12] or _layer_of(job)
+        job.params.get("reference") or _volume_of(job) or container_id[:12] or _layer_of(job)
     )
     card = pull_card(job) if job.kind == "pull_image" else None
     return JobRow(job, symbol, label, subject, container_id if container_id in names else "", card)
@@ -76,3 +77,7 @@ def row(job: Job, names: dict[str, str]) -> JobRow:
 
 def _layer_of(job: Job) -> str:
     return str(job.params.get("diff_id") or "").removeprefix("sha256:")[:12]
+def _volume_of(job: Job) -> str:
+    return shown_name(str(job.params.get("volume") or ""))
+
+

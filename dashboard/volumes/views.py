@@ -14,7 +14,7 @@ from dashboard.core.render import is_htmx, page, said
 from dashboard.jobs.services import outcome
 from dashboard.volumes import services
 from dashboard.volumes.forms import VolumeForm
-from dashboard.volumes.models import Volume
+from dashboard.volumes.models import Volume, shown_name
 
 _REMOVAL_S = 15
 
@@ -53,7 +53,7 @@ def create(request: HttpRequest) -> HttpResponse:
         raise DashboardError(_("There is a volume %(name)s already.") % {"name": name}, status=409)
     made = services.create(request.user, name)
     if is_htmx(request):
-        return said(_("The volume %(name)s is made.") % {"name": made.name})
+        return said(_("The volume %(name)s is made.") % {"name": shown_name(made.name)})
     return redirect("volumes")
 
 
@@ -65,5 +65,5 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
     if not is_htmx(request):
         return redirect("volumes")
     if ended is None:
-        return said(_("%(name)s is being removed.") % {"name": name}, tone="info")
-    return said(_("%(name)s is removed.") % {"name": name})
+        return said(_("%(name)s is being removed.") % {"name": shown_name(name)}, tone="info")
+    return said(_("%(name)s is removed.") % {"name": shown_name(name)})
