@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
-from dashboard.core.render import is_htmx, page, said
+from dashboard.core.render import at_address, is_htmx, page, said
 from dashboard.jobs.services import outcome
 from dashboard.volumes import services
 from dashboard.volumes.forms import VolumeForm
@@ -30,7 +30,7 @@ def _listed(request: HttpRequest) -> QuerySet[Volume]:
 @require_safe
 def volumes(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.VOLUME_VIEW)
-    part = request.GET.get("part") == "rows"
+    part = request.GET.get("part")
     if not part:
         services.measure_stale(request.user)
     context = {
@@ -39,6 +39,8 @@ def volumes(request: HttpRequest) -> HttpResponse:
         "only_unused": request.GET.get("state") == "unused",
         "has_any": Volume.objects.exists(),
     }
+    if part == "found":
+        return at_address(page(request, "volumes/found.html", context), request)
     return page(request, "volumes/rows.html" if part else "volumes/list.html", context)
 
 

@@ -35,6 +35,7 @@ def test_the_filter_is_the_address(page, world, query, shown, hidden):
         ("/containers/?part=found&q=calm 1&state=running", "/containers/?q=calm+1&state=running"),
         ("/containers/?part=found&q=", "/containers/"),
         ("/catalog/?part=found&q=한", "/catalog/?q=%ED%95%9C"),
+        ("/volumes/?part=found&q=data&state=unused", "/volumes/?q=data&state=unused"),
     ],
 )
 def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, address):
@@ -42,9 +43,11 @@ def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, addre
     assert "HX-Replace-Url" not in page.get(asked.replace("found", "rows"), headers={"HX-Request": "true"})
 
 
-def test_the_other_states_keep_what_is_typed(page, world):
-    body = page.get("/containers/?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
-    assert 'href="/containers/?state=running&amp;q=calm"' in body
+@pytest.mark.parametrize("other", ["containers/?state=running", "volumes/?state=unused"])
+def test_the_other_states_keep_what_is_typed(page, world, other):
+    place = other.partition("?")[0]
+    body = page.get(f"/{place}?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
+    assert f'href="/{other}&amp;q=calm"' in body
     assert 'hx-swap-oob="true"' in body
 
 
