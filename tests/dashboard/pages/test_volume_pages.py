@@ -98,6 +98,7 @@ def test_the_system_page_counts_volumes_and_what_they_hold(page, stored, sizes, 
     assert said in re.search(r"<dt>Volumes</dt><dd>.*?</dd>", body)[0]
 
 
+def test_removal_names_what_goes_and_is_only_offered_where_nobody_is_in_the_way(page, stored):
     Volume.objects.filter(pk=stored.spare.pk).update(size_bytes=5000)
     body = page.get("/volumes/").content.decode()
     assert "Remove the volume spare?" in body
