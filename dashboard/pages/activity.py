@@ -29,7 +29,10 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
 }
-UNASKED = ("measure_volumes",)  # what pages have done by the way
+UNASKED = (
+    "measure_volumes",
+    "measure_containers",
+)  # what pages and `ps --size` have done by the way: about nothing that one could name
 SHOWN = 200
 
 
@@ -75,9 +78,9 @@ def row(job: Job, names: dict[str, str]) -> JobRow:
     return JobRow(job, symbol, label, subject, container_id if container_id in names else "", card)
 
 
-def _layer_of(job: Job) -> str:
-    return str(job.params.get("diff_id") or "").removeprefix("sha256:")[:12]
 def _volume_of(job: Job) -> str:
     return shown_name(str(job.params.get("volume") or ""))
 
 
+def _layer_of(job: Job) -> str:
+    return str(job.params.get("diff_id") or "").removeprefix("sha256:")[:12]

@@ -36,6 +36,15 @@ def test_activity_is_filtered_by_its_address(page, pulling, state, is_shown):
     assert ("node:22" in page.get(f"/activity/?part=rows&state={state}").content.decode()) is is_shown
 
 
+def test_measuring_by_the_way_is_nobodys_wish(page, person):
+    Job.objects.create(kind="measure_containers", requester=person, params={"container_ids": []})
+    for address in ("/activity/", "/"):
+        assert "Measure containers" not in page.get(address).content.decode()
+    assert " data-none" in page.get("/activity/?part=count").content.decode()
+    title = page.get(f"/activity/{Job.objects.get().pk}/").content.decode()
+    assert "<h1>Measure containers</h1>" in title
+
+
 def test_a_job_has_a_page_with_its_parts(page, pulling):
     Job.objects.create(kind="extract_layer", parent=pulling, state=JobState.FAILED, error="truncated", params={})
     body = page.get(f"/activity/{pulling.pk}/").content.decode()
