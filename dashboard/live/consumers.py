@@ -27,7 +27,7 @@ _RIGHTS: dict[str, Permission] = {
     "images": Permission.IMAGE_VIEW,
     "volumes": Permission.VOLUME_VIEW,
 }
-_TOPIC = re.compile(r"(containers|jobs|images|volumes)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}")
+_TOPIC = re.compile(r"(containers|execs|jobs|images|volumes)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}")
 
 
 class LiveConsumer(GuardedConsumer):

@@ -106,6 +106,8 @@ def test_one_that_has_ended_is_not_listed(page, world, shell):
 def test_shells_stand_among_the_terminals_and_have_a_page(page, world, shell):
     body = page.get("/terminals/").content.decode()
     assert f'id="terminal-{shell.exec_id[:12]}"' in body
+    assert 'data-topic="execs"' in body
+    assert "live:execs from:body" in body
     body = page.get(f"/terminals/exec/{shell.exec_id}/").content.decode()
     assert f'data-terminal="exec:{shell.exec_id}"' in body
     assert "/bin/&lt;bash&gt;" in body
