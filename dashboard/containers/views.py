@@ -26,6 +26,7 @@ from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.jobs.models import Job
+from dashboard.core.sentences import reason
 from dashboard.jobs.services import JobFailed, outcome
 from dashboard.volumes.models import Volume
 
@@ -110,18 +111,25 @@ def run(request: HttpRequest) -> HttpResponse:
     try:
         made = services.create(request.user, options)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=422)
+        return _run_refused(request, form, error, status=422)
     try:
         _finished(services.start(made, request.user, 24, 80), timeout_s=20)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=409, made=made)
+        return _run_refused(request, form, error, status=409, made=made)
     return _opened(request, made)
 
 
 def _run_page(
-    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None
+    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None, why: str = ""
+def _run_refused(
+    request: HttpRequest, form: RunForm, error: DashboardError, *, status: int, made: Container | None = None
+) -> HttpResponse:
+    """What is wrong in general, where that is known, stands above the sentence, which may be Docker's."""
+    form.add_error(None, str(error))
+    why = "" if error.code == DashboardError.code else reason(error.code)
+    return _run_page(request, form, line=to_line(form.options()), status=status, made=made, why=why)
+
+
 ) -> HttpResponse:
     """`made` could not be started. As in Docker it stays, unless `--rm` was asked for."""
     is_removed = made is not None and made.auto_remove
@@ -129,7 +137,14 @@ def _run_page(
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
     names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
-    context = {"form": form, "line": line, "choices": _choices(), "port_help": port_help, "volume_names": names}
+    context = {
+        "form": form,
+        "line": line,
+        "choices": _choices(),
+        "port_help": port_help,
+        "volume_names": names,
+        "why": why,
+    }
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}
     return page(request, "containers/run.html", context, status=status)
 

@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from dashboard.containers.forms import RunForm
-from dashboard.containers.models import Container, ContainerState
+from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.jobs.models import Job, JobState
 
 RUN = {"image": "ubuntu:14.04", "interactive": "on", "tty": "on"}
@@ -334,4 +334,32 @@ def test_a_port_that_cannot_be_read_is_told_at_its_field(page, world, messages):
     answer = page.post("/containers/run/", {**RUN, "publish": "8080:80 x:80"})
     assert answer.status_code == 422
     assert "invalid hostPort: x. Ports are written as 8080:80" in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("publish", "said"), [("x:80", "호스트 포트가 올바르지 않습니다: x."), ("80/sctp", "sctp 포트는")]
+)
+def test_a_port_that_cannot_be_read_is_told_in_the_readers_language(page, world, publish, said):
+    answer = page.post(
+        "/containers/run/line/", {**RUN, "publish": publish}, headers={"HX-Request": "true", "Accept-Language": "ko"}
+    )
+    assert said in answer.content.decode()
+
+
+def test_why_a_container_could_not_be_started_stands_in_words_above_dockers_line(page, world, messages, at_once):
+    PublishedPort.objects.create(
+        container=world.running,
+        protocol="tcp",
+        address="127.0.0.1",
+        port=8080,
+        container_port=80,
+        first=8080,
+        last=8080,
+    )
+    answer = page.post("/containers/run/", {**RUN, "publish": "8080:80"}, headers={"HX-Request": "true"})
+    body = answer.content.decode()
+    assert answer.status_code == 409
+    assert body.index("A port of the host is taken already.") < body.index("port is already allocated")
+    refused = page.post("/containers/run/", {**RUN, "workdir": "not/absolute"})
+    assert "This could not be done." not in refused.content.decode(), "says nothing that the sentence does not say"
     assert Container.objects.count() == before
