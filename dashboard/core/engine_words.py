@@ -1,4 +1,4 @@
-"""Every sentence that the engine and the workers have for people, as gettext finds it. `sentences` looks them up.
+"""Every sentence that the engine has for people, as gettext finds it. `sentences` looks them up.
 
 `{…}` stands for whatever is put there; what stands at `{what}` and `{why}` is looked up again. Lines that imitate
 Docker's are not here on purpose: they are the same in every language. If you add one to the engine: a test walks its
@@ -463,31 +463,4 @@ PARTS: Final = (
     gettext_noop("command"),
     gettext_noop("working directory"),
     gettext_noop("place of a mount"),
-)
-
-# What jobs and containers say beside the engine.
-OWN: Final = (
-    gettext_noop("Its worker was lost {count} times; Berth gave up on it."),
-    gettext_noop("Berth made a mistake here. The log of its workers has the details."),
-    gettext_noop("The person who asked for this has no account any more."),
-    gettext_noop("The account that asked for this is no longer active."),
-    gettext_noop("The person who asked for this may not do it any more."),
-    gettext_noop("No worker knows how to do '{kind}'."),
-    gettext_noop("'{kind}' is not done by this worker."),
-    gettext_noop("The database did not answer: {problem}"),
-    gettext_noop("Nobody waits for this layer any more."),
-    gettext_noop(
-        "{count} containers are being stopped with a long wait already. Stop this one within {seconds} seconds, or kill it."
-    ),
-    gettext_noop("The container was gone when Berth looked for it."),
-    gettext_noop("The command was gone when Berth looked for it."),
-    gettext_noop("The container's monitor was lost, so the container was ended and its exit code is unknown."),
-    gettext_noop("The start was cut off at the step '{step}'. Start it again."),
-    gettext_noop("The start was cut off. Start it again."),
-    gettext_noop("It could not be removed: {why}"),
-    gettext_noop("A container has at most {limit} mounts."),
-    gettext_noop("Ports of the host below {limit} are published by administrators only. Name a higher one."),
-    gettext_noop("Cancelled."),
-    gettext_noop("Other containers took the ids that were chosen for this one. Start it again."),
-    gettext_noop("The work was cancelled."),
 )

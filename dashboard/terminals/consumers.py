@@ -229,7 +229,7 @@ class TerminalConsumer(GuardedConsumer):
         """Everything was sent. The row is told first that nobody waits for it any more, when that is so."""
         is_log = self.request.mode == "logs"
         code = 0 if is_log else self.facts.exit_code
-        await self.message("exit", code=code, reason="" if is_log else self.facts.reason)
+        await self.message("exit", code=code, reason="" if is_log else self.said(self.facts.reason))
         if self.pump is not None:
             with suppress(NoAck):
                 await self.pump.drain()
@@ -298,6 +298,11 @@ class TerminalConsumer(GuardedConsumer):
             await self.finish(Close.NORMAL, "Detached.")
 
     def _segment(self) -> int:
+    def said(self, sentence: str) -> str:
+        """A command line speaks English, whoever opened it."""
+        is_cli = hasattr(self, "request") and self.request.kind == "cli"
+        return sentence if is_cli else super().said(sentence)
+
         return self.tail.position.segment if self.tail is not None else 0
 
     # The container's row
@@ -311,7 +316,7 @@ class TerminalConsumer(GuardedConsumer):
         if self.facts.log_lost and not self._log_lost_said:
             self._log_lost_said = True
             sentence = "The disk is or was full: output is missing. Typing and stopping still work."
-            self._later(self.message("notice", kind="log-lost", message=sentence))
+            self._later(self.message("notice", kind="log-lost", message=self.said(sentence)))
 
     async def topic_event(self, event: dict[str, Any]) -> None:
         """Something was published about this container; the row says what."""

@@ -8,6 +8,7 @@ import pytest
 from dashboard.core import events, gate
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.terminals import hub, protocol, pump, sessions
+from dashboard.accounts.models import Preferences
 from dashboard.terminals.models import StreamSession
 from engine.terminal import resize
 from engine.terminal.boundary import Snapshot
@@ -465,3 +466,27 @@ async def test_a_log_that_is_not_handed_over_yet_is_waited_for(view, io, contain
     await viewer.until_message("hello")
     say(io, b"first\n")
     await viewer.until_text(b"first\n")
+
+
+KOREAN = (b"accept-language", b"ko-KR,ko;q=0.9")
+
+
+def _with_language(*headers):
+    return [(b"origin", settings.BERTH_ORIGINS[0].encode()), *headers]
+
+
+async def test_a_page_is_spoken_to_in_its_readers_language(view, io, container):
+    await asyncio.to_thread(change, container, state="exited", exit_code=137, oom_killed=True)
+    viewer = await view(headers=_with_language(KOREAN))
+    assert (await viewer.until_message("exit"))["reason"] == "메모리가 모자라 컨테이너가 강제로 종료되었습니다."
+    cli = await view("kind=cli", headers=_with_language(KOREAN))
+    assert "memory" in (await cli.until_message("exit"))["reason"], "a command line speaks English"
+
+
+async def test_a_refusal_is_in_the_language_that_the_person_chose_and_fits_into_a_close_frame(view, io, admin):
+    await Preferences.objects.acreate(user=admin, language="ko")
+    viewer = await view(container_id="0" * 64)
+    assert (await viewer.until_message("error"))["message"] == "이 주소에는 아무것도 없습니다."
+    closed = GuardedConsumer()
+    closed.language = "ko"
+    assert len(closed._reason("Too many connections are open. Close some pages or streams first.").encode()) <= 123
