@@ -69,4 +69,5 @@ WORDS: Final[dict[str, str | Promise]] = {
     "terminal": _("Terminal"),
     "try-now": _("Try now"),
     "went-wrong": _("That did not work (status {status})."),
+    "watching": _("Watching: {names}"),
 }

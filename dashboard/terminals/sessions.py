@@ -48,6 +48,7 @@ class Facts:
     error: str
     exec_id: str = ""
     title: str = ""
+    watching: tuple[str, ...] = ()  # names of the people who have it open, each once
 
     @property
     def key(self) -> Key:
@@ -95,7 +96,21 @@ def facts_of(keys: Iterable[Key]) -> dict[Key, Facts]:
     if wanted["exec"]:
         commands = Exec.objects.filter(pk__in=wanted["exec"]).select_related("container")
         found += [_facts(row.container, row, exec_id=row.exec_id, title=row.command_shown) for row in commands]
-    return {facts.key: facts for facts in found}
+    watching = _watching(wanted)
+    return {facts.key: replace(facts, watching=watching.get(facts.key, ())) for facts in found}
+
+
+def _watching(wanted: Mapping[str, list[int]]) -> dict[Key, tuple[str, ...]]:
+    """Who has a terminal open, by key. Streams whose heartbeat is old are nobody's any more."""
+    of_containers = Q(container_id__in=wanted["container"], exec=None)
+    rows = StreamSession.objects.filter(_alive(), of_containers | Q(exec_id__in=wanted["exec"]), mode="attach")
+    names: dict[Key, set[str]] = {}
+    for container, row, name in rows.filter(is_announced=False).values_list(
+        "container_id", "exec_id", "user__username"
+    ):
+        key = ("container", container) if row is None else ("exec", row)
+        names.setdefault(key, set()).add(name or "–")
+    return {key: tuple(sorted(found)) for key, found in names.items()}
 
 
 def key_of(row: Container | Exec) -> Key:

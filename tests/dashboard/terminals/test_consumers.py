@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import asyncio
 import os
+from datetime import timedelta
 
 import pytest
+from django.conf import settings
+from django.utils import timezone
 
+from dashboard.accounts.models import Preferences
 from dashboard.core import events, gate
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.terminals import hub, protocol, pump, sessions
-from dashboard.accounts.models import Preferences
 from dashboard.terminals.models import StreamSession
 from engine.terminal import resize
 from engine.terminal.boundary import Snapshot
@@ -490,3 +493,26 @@ async def test_a_refusal_is_in_the_language_that_the_person_chose_and_fits_into_
     closed = GuardedConsumer()
     closed.language = "ko"
     assert len(closed._reason("Too many connections are open. Close some pages or streams first.").encode()) <= 123
+
+
+async def test_viewers_are_told_who_else_watches(view, io, container, django_user_model, monkeypatch):
+    monkeypatch.setattr(hub, "LOOK_EVERY_S", 0.05)
+    mate = await asyncio.to_thread(django_user_model.objects.create_user, "mate")
+    viewer, logs = await view(), await view("mode=logs")
+    assert (await viewer.until_message("watching"))["names"] == ["admin"]
+    other = await view(user=mate)
+    await viewer.until(lambda v: v.messages[-1] == {"t": "watching", "names": ["admin", "mate"]})
+    assert (await other.until_message("watching"))["names"] == ["admin", "mate"]
+    await other.leave()
+    await viewer.until(lambda v: v.messages[-1] == {"t": "watching", "names": ["admin"]})
+    await logs.until_message("live")
+    assert await logs.quiet()
+    assert "watching" not in {message["t"] for message in logs.messages}
+
+
+async def test_who_is_gone_without_a_word_watches_no_more(view, io, container, admin, django_user_model):
+    mate = await asyncio.to_thread(django_user_model.objects.create_user, "mate")
+    old = timezone.now() - timedelta(seconds=sessions.ALIVE_S + 1)
+    for session in [await asyncio.to_thread(sessions.open_session, container, mate, kind="browser", mode="attach")]:
+        await StreamSession.objects.filter(pk=session.pk).aupdate(heartbeat_at=old)
+    assert (await (await view()).until_message("watching"))["names"] == ["admin"]
