@@ -16,17 +16,19 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, services, states
+from dashboard.containers import many, mounting, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
+from dashboard.core.many import MOST as MOST_AT_ONCE
+from dashboard.core.many import told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.core.sentences import reason
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.jobs.models import Job
-from dashboard.core.sentences import reason
 from dashboard.jobs.services import JobFailed, outcome
 from dashboard.volumes.models import Volume
 
@@ -119,8 +121,6 @@ def run(request: HttpRequest) -> HttpResponse:
     return _opened(request, made)
 
 
-def _run_page(
-    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None, why: str = ""
 def _run_refused(
     request: HttpRequest, form: RunForm, error: DashboardError, *, status: int, made: Container | None = None
 ) -> HttpResponse:
@@ -130,6 +130,8 @@ def _run_refused(
     return _run_page(request, form, line=to_line(form.options()), status=status, made=made, why=why)
 
 
+def _run_page(
+    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None, why: str = ""
 ) -> HttpResponse:
     """`made` could not be started. As in Docker it stays, unless `--rm` was asked for."""
     is_removed = made is not None and made.auto_remove
@@ -236,6 +238,18 @@ def remove(request: HttpRequest, container_id: str) -> HttpResponse:
     if is_htmx(request) and not request.POST.get("leave"):
         return said(_("%(name)s is removed.") % {"name": found.name})
     return _answer(request, leave=True)
+
+
+@require_POST
+def act_on_selected(request: HttpRequest) -> HttpResponse:
+    """Each row's own right is asked for by what is done to it."""
+    require(request.user, Permission.CONTAINER_VIEW)
+    action = many.ACTIONS.get(request.POST.get("action", ""))
+    chosen = request.POST.getlist("key")
+    if action is None or not 0 < len(chosen) <= MOST_AT_ONCE:
+        raise DashboardError(_("Select something first, at most %(most)d at once.") % {"most": MOST_AT_ONCE})
+    came_of_it = many.act(action, chosen, request.user)
+    return told(came_of_it.sentences(action), came_of_it.refused)
 
 
 @require_POST

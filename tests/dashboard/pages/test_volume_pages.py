@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -68,7 +69,6 @@ def test_a_name_that_cannot_be_is_refused(page, stored, name, status):
     assert Volume.objects.count() == before
 
 
-def test_removal_names_what_goes_and_is_only_offered_where_nobody_is_in_the_way(page, stored):
 def test_a_volume_that_nobody_named_has_a_short_name_wherever_it_is_spoken_of(page, stored, at_once):
     whole, short = stored.own.name, stored.own.name[:12]
     body = page.get("/volumes/").content.decode()
