@@ -6,6 +6,7 @@ import time
 import pytest
 from django.contrib.auth import get_user_model
 
+from dashboard.catalog.models import Layer, PullLayer
 from dashboard.jobs.models import Job, JobState
 from dashboard.pages import views
 from dashboard.pages.activity import KINDS
@@ -46,8 +47,13 @@ def test_measuring_by_the_way_is_nobodys_wish(page, person):
 
 
 def test_a_job_has_a_page_with_its_parts(page, pulling):
-    Job.objects.create(kind="extract_layer", parent=pulling, state=JobState.FAILED, error="truncated", params={})
+    part = Layer.objects.create(diff_id="sha256:" + "d1" * 32)
+    digest = "sha256:0123456789ab" + "c" * 52
+    PullLayer.objects.create(job=pulling, layer=part, position=0, digest=digest, media_type="x", size_bytes=1)
+    named = {"layer": part.pk}
+    Job.objects.create(kind="extract_layer", parent=pulling, state=JobState.FAILED, error="truncated", params=named)
     body = page.get(f"/activity/{pulling.pk}/").content.decode()
+    assert "<code>0123456789ab</code>" in body
     assert "0e7e7cdd3381" in body
     assert "truncated" in body
     assert page.get("/activity/999/").status_code == 404
