@@ -57,6 +57,14 @@ def test_the_list_of_terminals_hears_of_commands_and_says_them_on_a_phone_too(be
     page.locator(".terminal-pane[data-state=live]").wait_for()
 
 
+def test_what_a_command_printed_is_drawn_letter_by_letter(person, berth):
+    person.go("/")
+    person.command("docker ps")
+    ligatures = "(node) => getComputedStyle(node).fontVariantLigatures"
+    for part in (".command-output", ".command-line", ".dock-tab-label", "#command-input"):
+        assert person.page.locator(part).last.evaluate(ligatures) == "none", part
+
+
 def test_icons_stand_beside_their_words(person, berth):
     person.go("/system/")
     person.page.locator(".state .icon").first.wait_for()
