@@ -96,8 +96,11 @@ def test_a_tab_says_who_else_watches_for_as_long_as_they_do(berth, person, keel)
     Terminal(page, keel).wait_for_state("live")
     watchers = page.locator(".dock-tab-watchers")
     assert not watchers.is_visible()
+    person.visit("terminals")
+    page.get_by_role("cell", name="harbour", exact=True).wait_for()
     with Person([str(BERTH), "attach", "keel"], berth.environment) as other:
         watchers.wait_for()
+        person.wait_for_main("harbour, host-root")
         assert watchers.get_attribute("title") == "Watching: harbour, host-root"
         other.type("\x10\x11")
         other.exit_code()
