@@ -94,7 +94,8 @@ def test_a_tab_says_who_else_watches_for_as_long_as_they_do(berth, person, keel)
     person.go(f"/containers/{keel}/")
     page.locator("#container-head [data-open-terminal]").click()
     Terminal(page, keel).wait_for_state("live")
-    watchers = page.locator(".dock-tab-watchers")
+    tab = page.locator(".dock-tab[data-active]")
+    watchers = tab.locator(".dock-tab-watchers")
     assert not watchers.is_visible()
     person.visit("terminals")
     page.get_by_role("cell", name="harbour", exact=True).wait_for()
@@ -105,3 +106,19 @@ def test_a_tab_says_who_else_watches_for_as_long_as_they_do(berth, person, keel)
         other.type("\x10\x11")
         other.exit_code()
     watchers.wait_for(state="hidden")
+    tab.get_by_role("button", name="Close").click()
+    person.confirm("Close this terminal?")
+    page.locator(f".terminal-pane[data-container='{keel}']").wait_for(state="detached")
+
+
+def test_long_names_leave_the_lists_as_wide_as_the_page(berth, debian, person):
+    name = "a-ferry-with-a-name-" * 6
+    berth.run_checked("create", "--name", name, debian)
+    person.page.set_viewport_size({"width": 1440, "height": 900})
+    over = "(list) => list.scrollWidth - list.clientWidth"
+    for place in ("containers", "activity", "catalog"):
+        person.go(f"/{place}/")
+        assert person.page.locator(".rows-wrap").evaluate(over) <= 1, place
+    person.go("/catalog/")
+    person.page.set_viewport_size({"width": 1280, "height": 800})
+    berth.run_checked("rm", name)
