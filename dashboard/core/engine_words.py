@@ -375,6 +375,11 @@ ERRORS: Final = (
     gettext_noop("The {what} '{path}' lies in {folder}, which belongs to the system."),
     gettext_noop("The {what} cannot be used: {path}: {problem}."),
     gettext_noop("The {what} cannot be used: {path} is a link that leads nowhere."),
+    gettext_noop("The {what} cannot be used: {path} is missing and cannot be made: {why}."),
+    gettext_noop("{path} is missing in the container and cannot be made: {why}."),
+    gettext_noop(
+        "{path} is a link that leads nowhere, in something that is mounted in the container. Remove it there."
+    ),
     gettext_noop("The container cannot be taken down: {problem}"),
     gettext_noop("{path} is not a list of allowed system calls."),
     gettext_noop("The list of allowed system calls {path} cannot be read. Install golang-github-containers-common."),
@@ -463,6 +468,8 @@ PARTS: Final = (
     gettext_noop("command"),
     gettext_noop("working directory"),
     gettext_noop("place of a mount"),
+    gettext_noop("{problem} for the container's root"),
+    gettext_noop("in a folder of the host Berth makes nothing"),
 )
 
 # What jobs and containers say beside the engine.

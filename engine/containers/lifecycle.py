@@ -96,6 +96,7 @@ class Start:
         self._request = request
         self._record = Record(boot_id=pidfd.boot_id())
         self._root: Path | None = None
+        self._host_mounts: frozenset[int] = frozenset()
         self._netns: Path | None = None
         self._launching: Future[conmon.Launch] | None = None
         self._attaching: Future[Path] | None = None
@@ -165,7 +166,8 @@ class Start:
         self._root = rootfs.mount_rootfs(
             self._config, request.container_id, request.layers, owners, limit_bytes=request.writable_bytes
         )
-        mount_all(self._config, self._folder, request, self._root, load_policy(self._config.policy_file), owners=owners)
+        policy = load_policy(self._config.policy_file)
+        self._host_mounts = mount_all(self._config, self._folder, request, self._root, policy, owners=owners)
 
     def _attach(self) -> Path:
         isolation = self._isolation()
@@ -223,7 +225,7 @@ class Start:
         refuse_disguised_system_folders(root)
         user = self._user = resolve_user(root, request.user or image.user or "", request.ids)
         isolation = self._isolation()
-        by = Maker(self._outside(0), None if isolation is None else isolation.user)
+        by = Maker(self._outside(0), None if isolation is None else isolation.user, self._host_mounts)
         working_dir = make_folder(root, request.working_dir or image.working_dir or "/", by=by)
         arguments = arguments_of(image, request)
         let_ping_run(root, capabilities_of(policy))

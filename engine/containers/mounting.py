@@ -41,10 +41,13 @@ def mount_all(
     policy: Policy,
     *,
     owners: Owners | None = None,
-) -> None:
+) -> frozenset[int]:
     """Mount what the request names into the container's mounted root, outer places before inner ones.
 
     A volume that is not there is made. The first start of a container fills empty volumes from the image.
+
+    Returns:
+        Ids of the mounts that are folders and files of the host, for a `Maker`.
 
     Raises:
         RequestRefused: a host path that the policy does not allow, or a place that is the system's.
@@ -63,6 +66,7 @@ def mount_all(
             raise RuntimeFailed(msg, subject=folder.container_id) from error
     check_mounts(config, request, root, policy)
     folder.filled_marker.touch(mode=0o600)
+    return frozenset(mounter.host_mounts)
 
 
 class _Mounter:
@@ -74,6 +78,7 @@ class _Mounter:
         self._first_id = 0 if owners is None else owners.ids.first
         self._user_namespace = None if owners is None else owners.user_namespace
         self._is_first = is_first
+        self.host_mounts: set[int] = set()
 
     def mount(self, root: int, wanted: MountRequest) -> None:
         if wanted.kind is MountKind.MEMORY:
@@ -89,7 +94,9 @@ class _Mounter:
             # A host path keeps its owners: with the container's own, its root would write files of the host's root.
             namespace = self._user_namespace if wanted.kind is MountKind.VOLUME else None
             with self._place(root, wanted.target, is_file=is_file) as target:
-                mounting.mount_folder(source, target, read_only=wanted.read_only, user_namespace=namespace)
+                made = mounting.mount_folder(source, target, read_only=wanted.read_only, user_namespace=namespace)
+            if wanted.kind is MountKind.HOST:
+                self.host_mounts.add(made)
         finally:
             os.close(source)
 
@@ -102,7 +109,7 @@ class _Mounter:
     @contextlib.contextmanager
     def _place(self, root: int, target: str, *, is_file: bool = False) -> Iterator[int]:
         """The folder (or file) of the root at `target`, made if missing, as a descriptor."""
-        by = Maker(self._first_id, self._user_namespace)
+        by = Maker(self._first_id, self._user_namespace, frozenset(self.host_mounts))
         if is_file:
             where = make_mount_point(root, target, by=by)
         else:

@@ -14,6 +14,7 @@ from engine.errors import ImageUnfit, RequestRefused, RuntimeFailed, WrongState
 from engine.kernel import mounts
 from engine.runtime.mountrequest import MountKind, MountRequest
 from engine.runtime.policy import Policy
+from engine.runtime.request import IdMode
 from tests.engine.test_api import assert_nothing_runs
 from tests.support.images import Entry, folder, program, symlink
 
@@ -196,6 +197,71 @@ def test_an_allowed_host_path_is_given_with_what_is_in_it(lab, allowed):
     assert result.out == "hello\nhello\n"
     assert "Read-only" in result.err
     assert (allowed / "sub" / "new").read_text() == "new\n"
+
+
+def refused(lab, match: str, *command: str, **options) -> None:
+    container_id = lab.create(*(command or ("/bin/true",)), **options)
+    with pytest.raises(ImageUnfit, match=match):
+        lab.engine.start(container_id)
+    assert_nothing_runs(lab, container_id)
+    lab.take_away(container_id)
+
+
+@pytest.mark.threat("RUN-06")
+@pytest.mark.parametrize("way", ["working folder", "place of a mount", "place of a file", "by a link of the image"])
+def test_the_hosts_root_makes_nothing_in_a_folder_of_the_host(lab, allowed, way):
+    (allowed / "file").write_text("x")
+    linked = lab.layer([symlink("w", "/x")])
+    options = {
+        "working folder": {"working_dir": "/x/sub"},
+        "place of a mount": {"mounts": (volume("below", "/x/sub"),)},
+        "place of a file": {"mounts": (host(allowed / "file", "/x/sub"),)},
+        "by a link of the image": {"working_dir": "/w/sub", "extra_layers": [linked]},
+    }[way]
+    options["mounts"] = (host(allowed, "/x"), *options.get("mounts", ()))
+    refused(lab, "is missing.* and cannot be made: permission denied for the container's root", **options)
+    assert os.listdir(allowed) == ["file"]
+
+
+@pytest.mark.threat("RUN-06")
+@pytest.mark.parametrize("name", ["resolv.conf", "hosts"])
+def test_nothing_is_made_or_removed_for_files_of_etc_in_a_folder_of_the_host(lab, allowed, name):
+    """Even where the container's root may write: a link of the host is the host's."""
+    allowed.chmod(0o777)
+    for other in {"resolv.conf", "hosts", "hostname"} - {name}:
+        (allowed / other).write_text("the host's")
+    (allowed / "passwd").write_text("root:x:0:0::/:/bin/sh")
+    (allowed / name).symlink_to("/run/nowhere")
+    refused(
+        lab, f"/etc/{name} is a link that leads nowhere, in something that is mounted", mounts=(host(allowed, "/etc"),)
+    )
+    assert os.readlink(allowed / name) == "/run/nowhere"
+    (allowed / name).unlink()
+    allowed.chmod(0o755)
+    refused(lab, f"/etc/{name} is missing in the container", mounts=(host(allowed, "/etc"),))
+    assert not (allowed / name).exists()
+
+
+@pytest.mark.threat("RUN-06")
+def test_where_the_containers_root_may_write_what_is_made_is_its_own(lab, allowed):
+    allowed.chmod(0o777)
+    with lab.started("/bin/sleep", "60", working_dir="/x/a/b", mounts=(host(allowed, "/x"),)) as container_id:
+        first = lab.engine._folder(container_id).request().first_id
+        found = [path.stat() for path in (allowed / "a", allowed / "a" / "b")]
+        assert [(one.st_uid, one.st_gid, stat.S_IMODE(one.st_mode)) for one in found] == [(first, first, 0o755)] * 2
+
+
+@pytest.mark.threat("RUN-06")
+def test_with_the_hosts_ids_nothing_is_made_in_a_folder_of_the_host_but_in_a_volume(lab, allowed, monkeypatch):
+    policy = Policy(host_paths=(str(allowed),), userns_host=True)
+    monkeypatch.setattr("engine.containers.lifecycle.load_policy", lambda _path: policy)
+    monkeypatch.setattr("engine.api.load_policy", lambda _path: policy)
+    on_host = {"id_mode": IdMode.HOST, "mounts": (host(allowed, "/x"), volume("hosts", "/v"))}
+    refused(lab, "/x/sub is missing and cannot be made: in a folder of the host", working_dir="/x/sub", **on_host)
+    assert os.listdir(allowed) == []
+    assert lab.run("/bin/pwd", working_dir="/v/sub", **on_host).out == "/v/sub\n"
+    (allowed / "sub").mkdir()
+    assert lab.run("/bin/pwd", working_dir="/x/sub", **on_host).out == "/x/sub\n"
 
 
 @pytest.mark.threat("RUN-06")
