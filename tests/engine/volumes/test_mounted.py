@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import struct
 import threading
 
 import pytest
@@ -152,6 +153,33 @@ def test_devices_do_not_work_in_a_volume(lab):
     lab.script("true", mounts=(volume("dev", "/d"),))
     os.mknod(lab.config.volumes / "dev" / "_data" / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
     assert "Permission denied" in lab.script("echo x > /d/null", mounts=(volume("dev", "/d"),)).err
+
+
+@pytest.mark.threat("RUN-06")
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize("way", ["the file", "its folder", "a link of the image"])
+def test_a_ping_of_the_host_keeps_its_capability(lab, allowed, way, read_only):
+    """In the image's own files the effective flag is taken off, so that it runs; not in what is mounted."""
+    ping = allowed / "ping"
+    ping.write_bytes(b"x")
+    capability = struct.pack("<5I", 0x02000001, 1 << 13, 0, 0, 0)  # cap_net_raw+ep
+    os.setxattr(ping, "security.capability", capability)
+    where = {
+        "the file": (host(ping, "/usr/bin/fping", read_only=read_only),),
+        "its folder": (host(allowed, "/bin", read_only=read_only),),
+        "a link of the image": (host(allowed, "/opt/x", read_only=read_only),),
+    }[way]
+    layer = lab.layer([symlink("usr/bin/ping", "/opt/x/ping")])
+    program = "/usr/bin/perl" if way == "its folder" else "/bin/true"
+    assert lab.run(program, *(("-e", "1") if way == "its folder" else ()), extra_layers=[layer], mounts=where).code == 0
+    assert os.getxattr(ping, "security.capability") == capability
+
+
+@pytest.mark.fault("F33")
+def test_a_ping_that_cannot_be_changed_because_the_layer_is_full_keeps_nobody_from_starting(lab):
+    capability = "\x01\x00\x00\x02\x00\x20" + "\x00" * 14
+    large = Entry("bin/ping", data=os.urandom(20 << 20), mode=0o755, xattrs={"security.capability": capability})
+    assert lab.script("echo ran", extra_layers=[lab.layer([large])], writable_bytes=16 << 20).out == "ran\n"
 
 
 def test_set_user_id_programs_work_in_a_volume_as_with_docker(lab):
