@@ -57,13 +57,18 @@ def mount_all(
     if request.mounts:
         mounts.make_private(root)
     mounter = _Mounter(config, policy, owners, is_first=not folder.filled_marker.exists())
-    for wanted in sorted(request.mounts, key=lambda mount: mount.target.count("/")):
-        try:
-            with opened_root(root) as opened:
-                mounter.mount(opened, wanted)
-        except OSError as error:
-            msg = f"{wanted.target} could not be mounted: {error.strerror or error}."
-            raise RuntimeFailed(msg, subject=folder.container_id) from error
+    ordered = sorted(request.mounts, key=lambda mount: mount.target.count("/"))
+    for act in (
+        mounter.fill,
+        mounter.mount,
+    ):  # while nothing is mounted yet a first copy can be of the image's files only
+        for wanted in ordered:
+            try:
+                with opened_root(root) as opened:
+                    act(opened, wanted)
+            except OSError as error:
+                msg = f"{wanted.target} could not be mounted: {error.strerror or error}."
+                raise RuntimeFailed(msg, subject=folder.container_id) from error
     check_mounts(config, request, root, policy)
     folder.filled_marker.touch(mode=0o600)
     return frozenset(mounter.host_mounts)
@@ -80,14 +85,23 @@ class _Mounter:
         self._is_first = is_first
         self.host_mounts: set[int] = set()
 
+    def fill(self, root: int, wanted: MountRequest) -> None:
+        """The first copy of the image's files into an empty volume, at the container's first start."""
+        if wanted.kind is not MountKind.VOLUME or not wanted.copies or not self._is_first:
+            return
+        try:
+            with opened_path(root, wanted.target) as source:
+                if stat.S_ISDIR(os.fstat(source).st_mode):
+                    fill.fill_if_empty(self._config, wanted.source, source, first_id=self._first_id)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # the image has nothing there
+
     def mount(self, root: int, wanted: MountRequest) -> None:
         if wanted.kind is MountKind.MEMORY:
             options = _memory_options(wanted, _mode_at(root, wanted.target), self._first_id)
             with self._place(root, wanted.target) as target:
                 mounting.mount_memory(target, options)
             return
-        if wanted.kind is MountKind.VOLUME and wanted.copies and self._is_first:
-            self._fill(root, wanted)
         source = self._open_source(wanted)
         try:
             is_file = stat.S_ISREG(os.fstat(source).st_mode)
@@ -116,14 +130,6 @@ class _Mounter:
             where = make_folder(root, target, by=by, what="place of a mount")
         with opened_path(root, where) as found:
             yield found
-
-    def _fill(self, root: int, wanted: MountRequest) -> None:
-        try:
-            with opened_path(root, wanted.target) as source:
-                if stat.S_ISDIR(os.fstat(source).st_mode):
-                    fill.fill_if_empty(self._config, wanted.source, source, first_id=self._first_id)
-        except (FileNotFoundError, NotADirectoryError):
-            return  # the image has nothing there
 
 
 def _mode_at(root: int, target: str) -> int:

@@ -142,6 +142,23 @@ def test_mounts_within_mounts_are_in_their_places(lab):
     assert (lab.config.volumes / "etc" / "_data" / "hosts").read_text().count("berth") == 0
 
 
+@pytest.mark.threat("RUN-06")
+def test_a_new_volume_below_a_mount_gets_nothing_of_what_is_mounted_but_the_images_files(lab, allowed):
+    """What only the host's root may read would be the container's."""
+    for secret in (allowed / "in" / "secret", allowed / "secret"):
+        secret.parent.mkdir(exist_ok=True)
+        secret.write_text("the host's")
+        secret.chmod(0o600)
+    layer = lab.layer([folder("x/"), folder("x/in/"), Entry("x/in/of-image", data=b"x"), symlink("y", "/x/in")])
+    script = "ls /x/in /y /memory/in"
+    mounted = (host(allowed, "/x"), volume("below", "/x/in"), memory("/memory"), volume("in-memory", "/memory/in"))
+    assert lab.script(script, extra_layers=[layer], mounts=mounted).out.count("of-image") == 2
+    assert os.listdir(lab.config.volumes / "below" / "_data") == ["of-image"]
+    assert os.listdir(lab.config.volumes / "in-memory" / "_data") == []
+    lab.script(script, extra_layers=[layer], mounts=(host(allowed, "/x"), volume("by-link", "/y")))
+    assert os.listdir(lab.config.volumes / "by-link" / "_data") == ["of-image"]
+
+
 def test_a_command_and_a_working_folder_may_lie_in_a_volume(lab):
     layer = lab.layer([folder("tools/"), program("tools/hello", b"#!/bin/sh\npwd\n")])
     lab.run("/bin/true", extra_layers=[layer], mounts=(volume("tools", "/tools"),))
