@@ -27,7 +27,7 @@ from engine.containers import hosttools
 from engine.containers.execfolder import end_all
 from engine.containers.hosttools import Trust
 from engine.containers.ids import refuse_hidden, refuse_taken
-from engine.containers.mounting import mount_all
+from engine.containers.mounting import mount_all, mounted_places
 from engine.containers.observe import find_exit, living
 from engine.containers.record import Record, now, read_record, write_record
 from engine.errors import EngineError, HostUnfit, RuntimeFailed
@@ -35,7 +35,7 @@ from engine.kernel import cgroups, pidfd
 from engine.kernel.namespaces import Isolation, create_isolation
 from engine.oci.image_config import ImageConfig
 from engine.runtime import conmon, runc
-from engine.runtime.etcfiles import write_etc
+from engine.runtime.etcfiles import refuse_mount_at, write_etc
 from engine.runtime.executable import refuse_unfit_executable
 from engine.runtime.filecaps import let_ping_run
 from engine.runtime.host import host_facts
@@ -245,6 +245,8 @@ class Start:
             ids=request.ids,
             userns=self._userns(),
         )
+        for place, _ in mounted_places(root_path):
+            refuse_mount_at(place, (paths.hosts_at, paths.hostname_at, paths.resolv_conf_at))
         seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, capabilities_of(policy))
         spec = build_spec(
             image=image,

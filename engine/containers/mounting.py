@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
     from engine.containers.folder import ContainerFolder
+    from engine.kernel.mounts import Mount
     from engine.rootfs import Owners
     from engine.runtime.mountrequest import MountRequest
     from engine.runtime.policy import Policy
@@ -163,16 +164,19 @@ def check_mounts(config: EngineConfig, request: ContainerRequest, root: Path, po
     """
     allowed = {_identity(path) for path in _sources(config, request, policy)}
     memory = sum(wanted.kind is MountKind.MEMORY for wanted in request.mounts)
-    for mount in mounts.mounts_below(root):
-        place = str(mount.target)[len(str(root.resolve())) :]
-        if not place:
-            continue
+    for place, mount in mounted_places(root):
         is_ours = _identity(mount.target) in allowed
         if not is_ours and mount.kind == "tmpfs" and memory:
             is_ours, memory = True, memory - 1
         if not is_ours or is_system_path(place) or "nodev" not in mount.options.split(","):
             msg = f"The host's policy does not allow what is mounted at {place}."
             raise RequestRefused(msg, subject=request.container_id)
+
+
+def mounted_places(root: Path) -> list[tuple[str, Mount]]:
+    """What is mounted in a container's root, outermost first, each with its place as the container sees it."""
+    found = [(str(mount.target)[len(str(root.resolve())) :], mount) for mount in mounts.mounts_below(root)]
+    return [(place, mount) for place, mount in found if place]
 
 
 def _sources(config: EngineConfig, request: ContainerRequest, policy: Policy) -> Iterator[Path | int]:

@@ -113,6 +113,23 @@ def test_places_of_the_system_are_refused(target):
         volume("data", target)
 
 
+@pytest.mark.parametrize("place", ["/etc/hosts", "/etc/hostname", "/etc/resolv.conf"])
+def test_what_would_lie_hidden_below_a_file_of_ours_is_refused(lab, allowed, place):
+    (allowed / "file").write_text("mine")
+    own = (host(allowed / "file", place), volume("hidden", place), memory(place))
+    for one in own:
+        with pytest.raises(RequestRefused, match=f"Nothing can be mounted at {place}: Berth writes this file"):
+            lab.create("/bin/true", mounts=(one,))
+    layer = lab.layer([symlink("etc2", "/etc"), Entry("real", data=b"x"), symlink(f"{place[1:]}", "/real")])
+    for target in (f"/etc2/{place.rpartition('/')[2]}", "/real"):
+        container_id = lab.create("/bin/true", extra_layers=[layer], mounts=(host(allowed / "file", target),))
+        with pytest.raises(RequestRefused, match="Nothing can be mounted at /real: Berth writes this file"):
+            lab.engine.start(container_id)
+        assert_nothing_runs(lab, container_id)
+        lab.take_away(container_id)
+    assert lab.script(f"cat {place}.mine", mounts=(host(allowed / "file", f"{place}.mine"),)).out == "mine"
+
+
 @pytest.mark.threat("RUN-05")
 @pytest.mark.parametrize("link", ["/proc/self/root", "/dev/shm/x", "/proc", "/sys/kernel"])
 def test_a_link_to_a_place_of_the_system_is_refused(lab, link):
