@@ -1,7 +1,8 @@
 """Copying a folder of a container's root: contents, owners, modes, times, attributes, hard links and holes.
 
 Everything goes by descriptor, name by name: no link is ever followed, nothing but regular files is opened. Devices and
-sockets are left out. Nothing may be running in the container while its files are copied.
+sockets are left out. Nothing may be running in the container while its files are copied. Each level of folders takes two
+descriptors, and several copies may be under way in one process: hence the limit of depth.
 """
 
 from __future__ import annotations
@@ -18,11 +19,10 @@ from engine.volumes.shifted import ACL, CAPABILITY, attribute_inside, inside
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
-DEPTH_LIMIT = 256
+DEPTH_LIMIT = 128
 
 
 def copy_folder(source: int, target: Path, *, reserve_bytes: int, first_id: int = 0) -> None:
@@ -33,7 +33,7 @@ def copy_folder(source: int, target: Path, *, reserve_bytes: int, first_id: int 
 
     Raises:
         StoreFull: no space.
-        ImageUnfit: deeper than 256 folders.
+        ImageUnfit: deeper than 128 folders.
     """
     copy = _Copy(reserve_bytes, first_id)
     with contextlib.ExitStack() as stack:
@@ -87,19 +87,19 @@ class _Copy:
 
     def _entry(self, source: int, target: int, path: tuple[str, ...]) -> None:
         name = path[-1]
-        with contextlib.ExitStack() as stack:
-            found = os.fstat(_open(stack, name, _LOOK, source))
-            if stat.S_ISDIR(found.st_mode):
-                os.mkdir(name, 0o700, dir_fd=target)
+        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with contextlib.ExitStack() as stack:
                 self.folder(_open(stack, name, _FOLDER, source), _open(stack, name, _FOLDER, target), path)
-            elif stat.S_ISREG(found.st_mode):
-                self._file(source, target, path, found)
-            elif stat.S_ISLNK(found.st_mode):
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-                self._owner(name, target, found)
-            elif stat.S_ISFIFO(found.st_mode):
-                os.mkfifo(name, stat.S_IMODE(found.st_mode), dir_fd=target)
-                self._owner(name, target, found)
+        elif stat.S_ISREG(found.st_mode):
+            self._file(source, target, path, found)
+        elif stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+            self._owner(name, target, found)
+        elif stat.S_ISFIFO(found.st_mode):
+            os.mkfifo(name, stat.S_IMODE(found.st_mode), dir_fd=target)
+            self._owner(name, target, found)
 
     def _owner(self, name: str, target: int, found: os.stat_result) -> None:
         uid, gid = inside(found.st_uid, self._first_id), inside(found.st_gid, self._first_id)

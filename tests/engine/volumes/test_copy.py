@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import resource
 import stat
 import struct
+import subprocess
 from dataclasses import replace
 
 import pytest
 
 from engine.errors import ImageUnfit, RequestRefused, StoreFull
+from engine.kernel import files, loop, mounts
 from engine.volumes import fill, folders, places
 from engine.volumes.copy import DEPTH_LIMIT, copy_folder
 from engine.volumes.shifted import attribute_inside
@@ -106,8 +111,22 @@ def test_it_stops_before_the_reserve_of_the_disk(tree, tmp_path):
 def test_a_folder_that_is_too_deep_is_refused(tmp_path):
     deep = tmp_path / "deep"
     deep.joinpath(*["d"] * (DEPTH_LIMIT + 1)).mkdir(parents=True)
-    with pytest.raises(ImageUnfit, match="deeper than 256"):
+    with pytest.raises(ImageUnfit, match="deeper than 128"):
         copied(deep, tmp_path)
+
+
+def test_the_deepest_folder_that_is_copied_takes_two_descriptors_for_each_level(tmp_path):
+    deep = tmp_path / "deep"
+    bottom = deep.joinpath(*["d"] * DEPTH_LIMIT)
+    bottom.mkdir(parents=True)
+    (bottom / "file").write_text("at the bottom")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 2 * DEPTH_LIMIT + 10, before[1]))
+    try:
+        target = copied(deep, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert target.joinpath(*["d"] * DEPTH_LIMIT, "file").read_text() == "at the bottom"
 
 
 def filled(config, name, tree):
@@ -159,6 +178,65 @@ def test_a_copy_that_was_cut_off_is_begun_again_or_finished(config, tree, monkey
     assert sorted(os.listdir(data)) == ["again", "holes", "inner", "out", "pipe"]
     assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (70, 0o1770)
     assert os.listdir(config.volumes / "data") == ["_data"]
+
+
+@contextlib.contextmanager
+def disk(image, place):
+    """A file system of its own in a file, mounted."""
+    with image.open("r+b") as file:
+        device = loop.bind(file.fileno(), writable=True)
+    attached = mounts.mount_ext4(device.path)
+    device.close()
+    mounts.attach(attached, place)
+    os.close(attached)
+    try:
+        yield
+    finally:
+        assert mounts.unmount_all(place)
+
+
+def cut_power(place):
+    """ext4 is shut down as it is, and what its journal has not written yet is lost."""
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.fault("F10")
+@pytest.mark.parametrize("moment", ["moving", "the end"])
+def test_a_power_cut_leaves_no_volume_with_empty_files(config, tree, tmp_path, monkeypatch, moment):
+    """Whatever name has reached the disk, the content has before."""
+
+    class Cut(BaseException):
+        pass
+
+    def cut(*_ignored):
+        raise Cut
+
+    for number in range(20):
+        (tree / f"f{number}").write_bytes(b"x" * 100_000)
+    image, place = tmp_path / "disk", tmp_path / "mounted"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "-F", image], check=True)
+    config = replace(config, data=place / "data", limits=replace(config.limits, reserve_bytes=0))
+    with disk(image, place):
+        config.data.mkdir()
+        with monkeypatch.context() as patch, contextlib.suppress(Cut):
+            if moment == "moving":
+                patch.setattr(fill, "_move_all", cut)
+            filled(config, "data", tree)
+        (place / "other").write_text("x")
+        files.sync_folder(place)  # somebody else's: the journal goes out, whatever is in it
+        cut_power(place)
+    with disk(image, place):
+        fill.finish(config, "data")
+        data = config.volumes / "data" / "_data"
+        assert {(data / f"f{number}").stat().st_size for number in range(20)} == {100_000}
+        assert (data / "inner" / "file").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "x", "a/b", "../x", ".removed-x", "a\n", "a" * 256])
