@@ -9,6 +9,7 @@ import resource
 import stat
 import struct
 import subprocess
+import threading
 from dataclasses import replace
 
 import pytest
@@ -18,6 +19,7 @@ from engine.kernel import files, loop, mounts
 from engine.volumes import fill, folders, places
 from engine.volumes.copy import DEPTH_LIMIT, copy_folder
 from engine.volumes.shifted import attribute_inside
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -267,4 +269,44 @@ def test_a_removal_that_was_cut_off_is_gone_on_with(config):
     data.parent.rename(config.volumes / ".removed-0123")
     assert folders.volumes_on_disk(config) == set()
     folders.sweep_removed(config)
-    assert os.listdir(config.volumes) == []
+    until("it is gone", lambda: os.listdir(config.volumes) == [])
+
+
+@pytest.mark.fault("F39")
+def test_a_removal_that_takes_long_keeps_nobody_waiting_and_is_begun_once(config, monkeypatch):
+    (config.volumes / ".removed-0123").mkdir(parents=True)
+    may_go_on, begun = threading.Event(), []
+    remove = files.remove_tree
+
+    def slowly(path):
+        begun.append(path.name)
+        assert may_go_on.wait(30)
+        remove(path)
+
+    monkeypatch.setattr(files, "remove_tree", slowly)
+    for _ in range(3):
+        folders.sweep_removed(config)
+    until("it is begun", lambda: begun)
+    may_go_on.set()
+    until("it is gone", lambda: os.listdir(config.volumes) == [])
+    until("the next may begin", lambda: config.volumes not in folders._sweeping)
+    assert begun == [".removed-0123"]
+
+
+@pytest.mark.fault("F39")
+def test_one_that_cannot_be_removed_is_left_for_the_next_time_and_keeps_no_other(config, tmp_path, caplog):
+    stuck = config.volumes / ".removed-0123" / "mounted"
+    for path in (stuck, config.volumes / ".removed-4567"):
+        path.mkdir(parents=True)
+    (tmp_path / "precious").touch()
+    mounts.bind(tmp_path, stuck)
+    try:
+        folders.sweep_removed(config)
+        until("the other is gone", lambda: os.listdir(config.volumes) == [".removed-0123"])
+        until("it has given up", lambda: config.volumes not in folders._sweeping)
+        assert "could not be removed" in caplog.text
+        assert (tmp_path / "precious").exists()
+    finally:
+        mounts.unmount(stuck)
+    folders.sweep_removed(config)
+    until("it is gone", lambda: os.listdir(config.volumes) == [])
