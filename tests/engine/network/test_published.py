@@ -12,10 +12,11 @@ import pytest
 
 from engine.errors import NetworkError, PortTaken, RequestRefused
 from engine.kernel import namespaces
-from engine.network import Network, Published, reservations
+from engine.network import Network, Published, links, reservations
 from engine.network.published import PublishedFiles
 from tests.support.engines import temporary_engine
 from tests.support.hosts import HOST_ADDRESS, LAN_ADDRESS, answers, ip, is_silent, listening, program, reach
+from tests.support.waiting import until
 
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 UDP = socket.SOCK_DGRAM
@@ -430,6 +431,43 @@ def test_who_sends_from_one_port_all_the_time_is_led_to_the_container_of_now(net
         host.run(lambda: network.detach(ONE))
         with listening(publish(2, *ports), port=53, kind=UDP):
             assert is_answered()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    "end", ["detached", "attached again", "gone between two steps", "after a flush", "interface gone"]
+)
+def test_who_sends_from_one_port_all_the_time_reaches_the_host_once_the_container_is_gone(
+    network, host, config, publish, addresses, end
+):
+    """What the kernel decided about the flow would lead it to an address that is nobody's, or the next container's."""
+
+    def sender():
+        sock = socket.socket(socket.AF_INET, UDP)
+        sock.bind((LAN_ADDRESS, 4000))
+        sock.settimeout(20)
+        return sock
+
+    with namespaces.in_netns(host.lan, sender) as sock:
+        with listening(publish(1, port(5000, 53, protocol="udp")), port=53, kind=UDP):
+            sock.sendto(b"?", (HOST_ADDRESS, 5000))
+            assert sock.recv(100)
+            if end == "attached again":
+                publish(1, port(5001, 53, protocol="udp"))
+            elif end == "detached":
+                host.run(lambda: network.detach(ONE))
+            else:
+                interface = next(one.name for one, _ in host.run(lambda: links.attached(config.tag, config.bridge)))
+                if end == "after a flush":
+                    program(host.netns, "nft", "flush", "ruleset")
+                ip(host.netns, f"link del {interface}")
+                if end == "interface gone":
+                    host.run(lambda: network.detach(ONE))
+                network._reservations.release(ONE)
+                host.run(network.ensure)
+        with listening(host.netns, port=5000, kind=UDP) as callers:
+            sock.sendto(b"?", (HOST_ADDRESS, 5000))
+            until("the host is called", lambda: callers == [LAN_ADDRESS], 5)
 
 
 @pytest.mark.parametrize(
