@@ -21,11 +21,6 @@ ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
 
 
 @pytest.fixture
-def addresses(network):
-    return list(itertools.islice(network.addresses(), 3))
-
-
-@pytest.fixture
 def one(network, host, addresses):
     return host.run(lambda: network.attach(ONE, addresses[0]))
 
