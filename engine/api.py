@@ -124,7 +124,7 @@ class Engine:
             seccomp=facts.seccomp,
             apparmor=facts.apparmor,
             user_namespaces=found.user_namespaces,
-            shared_ids=not found.idmapped_layers,
+            shared_ids=found.ids_are_known and not found.idmapped_layers,
             userns_host=_allows_userns_host(self.config),
             data=self.config.data,
             data_total_bytes=disk.total,

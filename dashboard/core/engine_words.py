@@ -51,8 +51,12 @@ FINDINGS: Final = (
     ),
     gettext_noop("This host's policy lets people ask for containers whose root is the host's root (--userns host)."),
     gettext_noop("no user namespaces: {problem}"),
+    gettext_noop(
+        "No container is made until this can be tried: it would share its ids with all others for good. Berth tries again every half minute."
+    ),
     gettext_noop("user namespaces are on: ids {first} to {last}"),
     gettext_noop("user namespaces are on, with shared ids {first} to {last}"),
+    gettext_noop("ids of containers could not be tried: {problem}"),
     gettext_noop("userns_host is on in {path}"),
     gettext_noop("Pulls write layers with tar2sqfs. Install it (apt-get install squashfs-tools-ng)."),
     gettext_noop(
@@ -392,6 +396,7 @@ ERRORS: Final = (
         "The container's ids {first} to {last} belong to users of this host now (/etc/passwd, /etc/group, /etc/subuid, /etc/subgid). It will not be started."
     ),
     gettext_noop("The container's ids are not of those that this host gives to containers (BERTH_ID_BASE)."),
+    gettext_noop("Whether containers can have ids of their own here could not be tried: {problem}. Try again later."),
     gettext_noop(
         "This host does not allow containers without a user namespace (--userns host): root in one would be root of the host. Its administrator can, in {path} (userns_host = true)."
     ),

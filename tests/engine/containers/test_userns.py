@@ -20,7 +20,7 @@ from engine.containers.states import State
 from engine.digest import DiffId, Digest
 from engine.errors import HostUnfit, NotStored, RequestRefused, UserUnknown
 from engine.ids import IdRange
-from engine.kernel import cgroups
+from engine.kernel import cgroups, features
 from engine.kernel.features import forced_shared_ids
 from engine.layers.write import write_layer
 from engine.runtime.request import IdMode
@@ -321,6 +321,20 @@ def test_a_container_keeps_its_ids_over_restarts_whatever_the_settings_say_later
         engine.start(container_id)
         assert lab.result(container_id).out.split()[-4:] == ["0", "0", str(first), "65536"]
     assert (upper(lab, container_id) / "kept").read_text() == "x\nx\n"
+    lab.take_away(container_id)
+
+
+def test_while_nobody_knows_what_the_kernel_can_do_no_ids_are_given_and_what_is_there_starts(lab, monkeypatch):
+    """A container keeps its ids for good: it must not share them because the host had no loop device for a moment."""
+    container_id = lab.create("/bin/cut", "-c1-60", "/proc/self/uid_map")
+    unknown = dataclasses.replace(
+        features.features(), idmapped_layers=False, ids_are_known=False, ids_problem="no loop device."
+    )
+    monkeypatch.setattr(features, "features", lambda: unknown)
+    with pytest.raises(HostUnfit, match=r"could not be tried: no loop device\. Try again later"):
+        lab.engine.choose_ids(())
+    lab.engine.start(container_id)
+    assert lab.result(container_id).out.split()[1] == str(ids_of(lab, container_id).first)
     lab.take_away(container_id)
 
 
