@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import stat
 import struct
@@ -398,6 +399,42 @@ def test_a_neighbour_that_swaps_a_link_in_a_shared_volume_leads_no_mount_astray(
             lab.take_away(container_id)
             assert os.listdir(tmp_path / "canary") == []
             assert not mounts.mounts_below(tmp_path)
+    finally:
+        ending.set()
+        thread.join()
+
+
+@pytest.mark.threat("RUN-06")
+def test_a_neighbour_that_swaps_links_in_a_folder_of_the_host_has_the_hosts_root_make_nothing(lab, allowed, tmp_path):
+    """Its place may be nothing, a link out, or a link to another mount, and another thing at each look."""
+    canary = tmp_path / "canary"
+    canary.mkdir()
+    (allowed / "closed").mkdir()
+    ending = threading.Event()
+
+    def swap():
+        links = ("/x/closed/new", f"../../../../../../../..{canary}/new", "/v/new", "/etc")
+        for link in itertools.cycle(links):
+            if ending.is_set():
+                return
+            with contextlib.suppress(OSError):
+                os.symlink(link, allowed / "trap")
+                os.rename(allowed / "trap", allowed / "in")
+                (allowed / "in").unlink()
+            ending.wait(0.0005)  # and for a moment it is nothing
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for number in range(15):
+            mounted = (host(allowed, "/x"), volume("trap", "/v"), volume("below", f"/x/in/{number}"))
+            container_id = lab.create("/bin/true", working_dir=f"/x/in/w{number}", mounts=mounted)
+            with contextlib.suppress(ImageUnfit, RuntimeFailed):
+                lab.engine.start(container_id)
+                lab.result(container_id)
+            lab.take_away(container_id)
+            assert allowed.joinpath("in").is_symlink() or not allowed.joinpath("in").is_dir()
+            assert os.listdir(canary) == os.listdir(allowed / "closed") == []
     finally:
         ending.set()
         thread.join()
