@@ -1,7 +1,7 @@
 """What this host's kernel can do: probed once, by trying. Facts only; `engine.containers.hostcheck` judges them.
 
-Where a try fails for want of something else (loop devices, memory, a program), the kernel has not answered: that is
-kept for half a minute and then tried again.
+Where a try fails for want of something (a module, a loop device, memory, a program), that need not stay so: it is kept
+for half a minute and then tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,6 +68,11 @@ class Features:
         match = re.match(r"(\d+)\.(\d+)", self.kernel)
         return (int(match[1]), int(match[2])) if match else (0, 0)
 
+    @property
+    def is_all_answered(self) -> bool:
+        """Nothing is missing that could be there in a moment: a free loop device, a module that somebody loads."""
+        return self.overlay is not OverlayMethod.NONE and self.squashfs and self.loop and self.ids_are_known
+
     def has_capability(self, number: int) -> bool:
         return number in self.capabilities
 
@@ -87,7 +91,7 @@ class _Never(Exception):
 
 _TRY_AGAIN_S = 30.0
 _NEVER = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
-_ids: list[tuple[_Ids, float]] = []
+_kept: list[tuple[Features, float]] = []
 """What was found last, and until when that holds."""
 _forced: list[OverlayMethod] = []
 _forced_shared: list[bool] = []
@@ -115,7 +119,7 @@ def forced_shared_ids() -> Iterator[None]:
 
 def features() -> Features:
     """What was found by the first call of this process; the environment may force what older kernels can do."""
-    found = _together(_probe(), _probed_ids())
+    found = _probed()
     if _forced_shared or os.environ.get(FORCE_SHARED_IDS):
         found = replace(found, idmapped_layers=False, ids_problem="forced by the environment", ids_are_known=True)
     wanted = _forced[-1] if _forced else os.environ.get(FORCE_OVERLAY)
@@ -126,25 +130,17 @@ def features() -> Features:
 
 def forget() -> None:
     """Have all of it probed again, as a new process does. For tests."""
-    _probe.cache_clear()
-    _ids.clear()
+    _kept.clear()
 
 
-@lru_cache(maxsize=1)
-def _together(found: Features, ids: _Ids) -> Features:
-    return replace(found, **asdict(ids))
+def _probed() -> Features:
+    if not _kept or time.monotonic() >= _kept[0][1]:
+        found = _probe()
+        _kept[:] = [(found, math.inf if found.is_all_answered else time.monotonic() + _TRY_AGAIN_S)]
+    return _kept[0][0]
 
 
-def _probed_ids() -> _Ids:
-    if not _ids or time.monotonic() >= _ids[0][1]:
-        found = _probe_ids()
-        _ids[:] = [(found, math.inf if found.ids_are_known else time.monotonic() + _TRY_AGAIN_S)]
-    return _ids[0][0]
-
-
-@lru_cache(maxsize=1)
 def _probe() -> Features:
-    """All but what `_probed_ids` says."""
     status = _own_status()
     overlay, problem = _probe_overlay()
     return Features(
@@ -158,10 +154,7 @@ def _probe() -> Features:
         seccomp=Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         apparmor=_reads("/sys/module/apparmor/parameters/enabled", "Y"),
         capabilities=_bits(int(status.get("CapEff", "0"), 16)),
-        user_namespaces=False,
-        idmapped_layers=False,
-        ids_problem="",
-        ids_are_known=False,
+        **asdict(_probe_ids()),
     )
 
 
@@ -292,7 +285,7 @@ def overlay_problem_on(folder: Path) -> str:
     The method that `features` found is used; the folder is left as it was.
     """
     probes = {OverlayMethod.FDS: _probe_fds, OverlayMethod.PATHS: _probe_paths, OverlayMethod.OPTIONS: _probe_options}
-    probe = probes.get(_probe().overlay, _probe_options)
+    probe = probes.get(_probed().overlay, _probe_options)
     try:
         with tempfile.TemporaryDirectory(prefix=".probe-", dir=folder) as name:
             probe(_probe_folders(Path(name)))

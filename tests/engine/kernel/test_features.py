@@ -102,7 +102,6 @@ def missing(*_args, **_options):
 def test_what_fails_for_another_reason_says_nothing_about_the_kernel_and_is_tried_again(
     monkeypatch, module, name, obstacle, problem
 ):
-    features._probe()  # this is about ids only
     before = mounts.mountinfo()
     with monkeypatch.context() as patch:
         patch.setattr(module, name, obstacle)
@@ -116,6 +115,20 @@ def test_what_fails_for_another_reason_says_nothing_about_the_kernel_and_is_trie
     monkeypatch.setattr(features.time, "monotonic", lambda: later)
     found = features.features()
     assert (found.user_namespaces, found.idmapped_layers, found.ids_are_known) == (True, True, True)
+
+
+def test_a_module_that_is_loaded_later_is_found(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_has_file_system", lambda _name: False)
+        for name in ("overlay_of_fds", "overlay_of_paths", "mount_overlay_by_options"):
+            patch.setattr(mounts, name, refuse)
+        found = features.features()
+        assert (found.overlay, found.squashfs) == (OverlayMethod.NONE, False)
+        assert features.features() is found
+    later = time.monotonic() + features._TRY_AGAIN_S
+    monkeypatch.setattr(features.time, "monotonic", lambda: later)
+    found = features.features()
+    assert (found.overlay is not OverlayMethod.NONE, found.squashfs) == (True, True)
 
 
 def test_an_answer_of_the_kernel_is_kept(monkeypatch):
