@@ -14,6 +14,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from engine.errors import ImageUnfit, StoreFull
+from engine.kernel import files
 from engine.volumes.shifted import ACL, CAPABILITY, attribute_inside, inside
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ DEPTH_LIMIT = 128
 def copy_folder(source: int, target: Path, *, reserve_bytes: int, first_id: int = 0) -> None:
     """Copy the open folder `source` to the new, empty folder `target`, itself too.
 
+    When this returns the copy survives a power cut: a name that says that it is whole may be given to it.
     `reserve_bytes` of the disk stay free. `first_id` is the host's number for id 0 of the container; the copy has the
     container's own numbers.
 
@@ -40,6 +42,7 @@ def copy_folder(source: int, target: Path, *, reserve_bytes: int, first_id: int 
         copy.top = _open(stack, target, _FOLDER)
         try:
             copy.folder(_open(stack, ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, source), copy.top, ())
+            files.sync_file_system(target)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full() from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import resource
@@ -14,7 +15,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.errors import ImageUnfit, RequestRefused, StoreFull
+from engine.errors import ImageUnfit, RequestRefused, StoreError, StoreFull
 from engine.kernel import files, loop, mounts
 from engine.volumes import fill, folders, places
 from engine.volumes.copy import DEPTH_LIMIT, copy_folder
@@ -158,6 +159,24 @@ def test_a_copy_that_fails_leaves_the_volume_empty(config, tree):
         filled(config, "data", tree)
     assert os.listdir(config.volumes / "data") == ["_data"]
     assert os.listdir(config.volumes / "data" / "_data") == []
+
+
+@pytest.mark.fault("F33")
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreError)])
+def test_a_disk_that_has_no_place_in_the_end_leaves_the_volume_empty(config, tree, monkeypatch, number, kind):
+    """What is written later than it is copied is known to be there only when the file system says so."""
+
+    def refuse(_path):
+        raise OSError(number, os.strerror(number))
+
+    config = replace(config, limits=replace(config.limits, reserve_bytes=0))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_file_system", refuse)
+        with pytest.raises(kind):
+            filled(config, "data", tree)
+    assert os.listdir(config.volumes / "data") == ["_data"]
+    assert os.listdir(config.volumes / "data" / "_data") == []
+    assert filled(config, "data", tree)
 
 
 @pytest.mark.fault("F13")
