@@ -105,7 +105,7 @@ def _by_id(image: Image, *, force: bool) -> list[str]:
         )
         raise ImageInUse(msg)
     if image.containers.exists():
-        is_running = image.containers.filter(state__in=["starting", "running", "stopping"]).exists()
+        is_running = image.containers.filter(state__in=["starting", "running", "paused", "stopping"]).exists()
         how = "cannot be forced" if is_running or force else "must be forced"
         if is_running or not force or not tags:
             msg = f"conflict: unable to delete {image} ({how}) - {_users(image)} using it"

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard import gateway
-from dashboard.commandline import changing, execing, running, showing, storing
+from dashboard.commandline import changing, execing, pruning, running, showing, storing
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
@@ -46,12 +46,16 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Kill: changing.kill,
     requests.Restart: changing.restart,
     requests.Remove: changing.remove,
+    requests.Rename: changing.rename,
+    requests.Pause: changing.pause,
+    requests.Unpause: changing.unpause,
+    requests.ContainerPrune: pruning.containers_prune,
     requests.RemoveImages: changing.remove_images,
     requests.Wait: changing.wait,
     requests.VolumeCreate: storing.create,
     requests.VolumeList: storing.listing,
     requests.VolumeRemove: storing.remove,
-    requests.VolumePrune: storing.prune,
+    requests.VolumePrune: pruning.volumes_prune,
 }
 
 

@@ -216,6 +216,9 @@ async def _start_attached(console: Console, request: requests.Start) -> int:
 async def attach(console: Console, request: requests.Attach) -> int:
     container = await console.call(containers.find, request.name)
     await console.call(require, console.user, Permission.TERMINAL_OPEN, container)
+    if container.state == ContainerState.PAUSED:
+        msg = "You cannot attach to a paused container, unpause it first"
+        raise DashboardError(msg, status=409)
     if container.state not in RUNS:
         msg = "You cannot attach to a stopped container, start it first"
         raise DashboardError(msg, status=409)

@@ -122,15 +122,25 @@ def _refuse(message: str) -> DashboardError:
     return DashboardError(message, status=400)
 
 
+def refuse_name(name: str) -> None:
+    """What no container can be called.
+
+    Raises:
+        DashboardError: 400.
+    """
+    if not is_container_name(name):
+        msg = f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise _refuse(msg)
+
+
 def refuse_impossible(options: ContainerOptions) -> None:
     """What no image could make right.
 
     Raises:
         DashboardError: 400.
     """
-    if options.name and not is_container_name(options.name):
-        msg = f"Invalid container name ({options.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        raise _refuse(msg)
+    if options.name:
+        refuse_name(options.name)
     if options.hostname and not is_hostname(options.hostname):
         msg = f"invalid hostname format: {options.hostname}"
         raise _refuse(msg)

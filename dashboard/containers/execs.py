@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.containers import states
 from dashboard.containers.creation import new_id
-from dashboard.containers.models import Container, Exec, ExecState
+from dashboard.containers.models import Container, ContainerState, Exec, ExecState
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, require
@@ -65,6 +65,9 @@ def start(
 def _refuse_unfit(container: Container) -> None:
     """Locked, or several requests at once would each find room for one more."""
     locked = Container.objects.select_for_update().filter(pk=container.pk).first()
+    if locked is not None and locked.state == ContainerState.PAUSED:
+        msg = f"Container {container.container_id} is paused, unpause the container before exec"
+        raise DashboardError(msg, status=409)
     if locked is None or locked.state not in states.RUNS:
         msg = f"container {container.container_id} is not running"
         raise DashboardError(msg, status=409)
@@ -77,6 +80,9 @@ def end(row: Exec, user: Requester) -> Job | None:
     """Ask it to end, and kill it soon after; None when it has ended, which is no error."""
     require(user, Permission.CONTAINER_EXEC, row.container)
     row.refresh_from_db()
+    if row.state != ExecState.EXITED and row.container.state == ContainerState.PAUSED:
+        msg = f"Container {row.container.container_id} is paused, unpause the container first"
+        raise DashboardError(msg, status=409)
     return None if row.state == ExecState.EXITED else _submit(END, row, user)
 
 

@@ -31,6 +31,18 @@ def _container(context: JobContext) -> Container | None:
     return Container.objects.select_related("image").filter(container_id=wanted).first()
 
 
+def container_of(context: JobContext) -> Container:
+    """The container that a job is about.
+
+    Raises:
+        WrongState: it is gone.
+    """
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    return container
+
+
 def _gone(context: JobContext) -> gateway.WrongState:
     return gateway.WrongState(f"No such container: {str(context.params['container_id'])[:12]}")
 
@@ -69,9 +81,7 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
 
 @handler(lifecycle.START, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def start_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state == ContainerState.STARTING:
         _start(container, rows=int(context.params.get("rows") or 24), columns=int(context.params.get("columns") or 80))
     elif container.state != ContainerState.RUNNING and container.error:
@@ -145,9 +155,7 @@ def ended_now(container_id: str, ended: gateway.Exit) -> None:
 
 @handler(lifecycle.STOP, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def stop_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     _stop(container, context)
     return {}
 
@@ -195,20 +203,17 @@ def write_end(container: Container) -> None:
 
 @handler(lifecycle.KILL, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def kill_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     gateway.engine().kill(container.container_id, str(context.params.get("signal") or "KILL"))
+    states.change(container, among=[ContainerState.PAUSED], to=ContainerState.RUNNING)
     return {}
 
 
 @handler(lifecycle.RESTART, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def restart_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state in states.UP:
-        states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
+        states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
         _stop(container, context)
     with lifecycle.telling_refusal(container):
         begun = lifecycle.begin(container)

@@ -26,6 +26,7 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.operations import is_down, pause, prunable, rename, unpause
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
@@ -42,15 +43,20 @@ __all__ = [
     "find_exec",
     "inspect",
     "inspect_sizes",
+    "is_down",
     "is_watched",
     "kill",
     "measure",
+    "pause",
+    "prunable",
     "remove",
     "remove_if_due",
+    "rename",
     "restart",
     "shown_ports",
     "start",
     "start_exec",
     "stop",
+    "unpause",
     "wait_exit",
 ]

@@ -1,7 +1,9 @@
 """Every change of a container's row, conditional on the state it comes from, and told to who watches.
 
     CREATED ──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ EXITED ──▶ STARTING …
-        any but the middle three ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+                             │     ▲        ▲
+                             └▶ PAUSED ─────┘
+        any but those in between ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
 
 If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
 """
@@ -17,8 +19,9 @@ from dashboard import gateway
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
-UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
-RUNS = (ContainerState.RUNNING, ContainerState.STOPPING)  # its program does, until the last moment
+UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
+RUNS = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)  # its program lives
+STEADY = (ContainerState.RUNNING, ContainerState.PAUSED)
 DOWN = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
 MONITOR_LOST = "The container's monitor was lost, so the container was ended and its exit code is unknown."
 

@@ -209,6 +209,25 @@ def kill(request: HttpRequest, container_id: str) -> HttpResponse:
 
 
 @require_POST
+def pause(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.pause(found, request.user), 15)
+
+
+@require_POST
+def unpause(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.unpause(found, request.user), 15)
+
+
+@require_POST
+def rename(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    services.rename(found, request.user, request.POST.get("name", "").strip())
+    if is_htmx(request):
+        return said(_("It is called %(name)s now.") % {"name": found.name})
+    return redirect("container", found.container_id)
+
+
+@require_POST
 def restart(request: HttpRequest, container_id: str) -> HttpResponse:
     return _act(request, container_id, lambda found: services.restart(found, request.user), 30)
 

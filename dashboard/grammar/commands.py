@@ -485,4 +485,3 @@ COMMANDS: tuple[Command, ...] = (
         least=1,
     ),
 )
-BY_NAME = {command.name: command for command in COMMANDS}

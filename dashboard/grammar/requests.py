@@ -122,6 +122,28 @@ class Remove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpause:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPrune:
+    force: bool = False
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Wait:
     names: tuple[str, ...]
 
@@ -203,6 +225,10 @@ Request = (
     | Kill
     | Restart
     | Remove
+    | Rename
+    | Pause
+    | Unpause
+    | ContainerPrune
     | Wait
     | Images
     | Pull

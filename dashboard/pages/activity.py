@@ -21,6 +21,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "stop_container": ("square", _("Stop container")),
     "kill_container": ("zap", _("Kill container")),
     "restart_container": ("rotate-ccw", _("Restart container")),
+    "pause_container": ("pause", _("Pause container")),
+    "unpause_container": ("play", _("Unpause container")),
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),

@@ -19,6 +19,9 @@ Scope = dict[str, list[ast.expr]]
 DOCKERS = (
     "No such container: …",
     "Container … is not running",
+    "Container … is already paused",
+    "Container … is not paused",
+    "Container … is paused, unpause the container before exec",
     "Cannot kill container: …: Container … is not running",
     "You cannot remove a running container …. Stop the container before attempting removal or force remove",
     (

@@ -325,3 +325,25 @@ def test_a_port_that_cannot_be_read_is_told_at_its_field(page, world, messages):
     assert answer.status_code == 422
     assert "invalid hostPort: x. Ports are written as 8080:80" in answer.content.decode()
     assert Container.objects.count() == before
+
+
+def test_a_paused_container_offers_to_go_on(page, world):
+    Container.objects.filter(pk=world.running.pk).update(state=ContainerState.PAUSED)
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'hx-post="{address}unpause/"' in body
+    assert f'hx-post="{address}pause/"' not in body
+    assert "data-open-shell" not in body
+    assert "state-paused" in body
+    assert world.running.name in page.get("/containers/?state=running").content.decode()
+
+
+def test_a_container_is_renamed_on_its_page(page, world):
+    address = f"/containers/{world.running.container_id}/"
+    assert f'action="{address}rename/"' in page.get(address).content.decode()
+    answer = page.post(f"{address}rename/", {"name": "bold_cod"}, headers={"HX-Request": "true"})
+    assert "bold_cod" in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    assert page.post(f"{address}rename/", {"name": "a/b"}).status_code == 400
+    assert page.post(f"{address}rename/", {"name": world.exited.name}).status_code == 409
+    world.running.refresh_from_db()
+    assert world.running.name == "bold_cod"

@@ -1,0 +1,74 @@
+"""rename, pause, unpause and container prune through the command door."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from channels.db import database_sync_to_async
+
+from dashboard.containers.models import Container
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+async def running(door, pulled):
+    await database_sync_to_async(pulled)("ubuntu:14.04")
+    assert await door.say("run", "-d", "-t", "--name", "calm_tern", "ubuntu:14.04") == 0, door.err
+    return door.out.strip()
+
+
+async def test_a_container_is_renamed_without_a_word(door, running):
+    assert await door.say("rename", "calm_tern", "bold_cod") == 0
+    assert door.out == door.err == ""
+    assert await door.say("container", "rename", running[:8], "calm_tern") == 0
+    assert await door.say("ps", "--format", "{{.Names}}") == 0
+    assert door.out == "calm_tern\n"
+    assert await door.say("rename", "calm_tern", "calm_tern") == 1
+    assert door.err == "Error: Renaming a container with the same name as its current name\n"
+    assert await door.say("rename", "calm_tern") == 1
+    assert '"berth rename" requires exactly 2 arguments.' in door.err
+
+
+async def test_pause_and_unpause_print_the_names(door, running):
+    assert await door.say("pause", "calm_tern") == 0, door.err
+    assert door.out == "calm_tern\n"
+    assert await door.say("ps", "--format", "{{.Status}} {{.State}}") == 0
+    assert re.fullmatch(r"Up .+ \(Paused\) paused\n", door.out)
+    assert await door.say("ps", "-q", "-f", "status=paused") == 0
+    assert door.out == f"{running[:12]}\n"
+    assert (
+        await door.say("info", "--format", "{{.ContainersRunning}} {{.ContainersPaused}} {{.ContainersStopped}}") == 0
+    )
+    assert door.out == "0 1 0\n"
+    assert await door.say("exec", "calm_tern", "true") == 1
+    assert door.err == f"Error: Container {running} is paused, unpause the container before exec\n"
+    assert await door.say("attach", "calm_tern") == 1
+    assert door.err == "Error: You cannot attach to a paused container, unpause it first\n"
+    assert await door.say("unpause", "calm_tern", "nobody") == 1
+    assert (door.out, door.err) == ("calm_tern\n", "Error: No such container: nobody\n")
+
+
+async def test_prune_warns_and_with_force_removes_what_does_not_run(door, running, engine):
+    assert await door.say("create", "ubuntu:14.04") == 0
+    stopped = door.out.strip()
+    engine.written[stopped] = 12_000
+    assert await door.say("container", "prune") == 1
+    assert door.err.startswith("WARNING! This will remove all stopped containers.\n")
+    assert await door.say("container", "prune", "-f", "--filter", "until=2h") == 0
+    assert door.out == "Total reclaimed space: 0B\n"
+    assert await door.say("container", "prune", "-f") == 0
+    assert door.out == f"Deleted Containers:\n{stopped}\n\nTotal reclaimed space: 12kB\n"
+    names = await database_sync_to_async(lambda: list(Container.objects.values_list("name", flat=True)))()
+    assert names == ["calm_tern"]
+    assert await door.say("container", "prune", "-f", "--filter", "size=1") == 1
+    assert door.err == "Error: invalid filter 'size'\n"
+
+
+async def test_prune_is_a_word_of_the_group_only(door):
+    assert await door.say("prune") != 0
+    assert await door.say("container", "prune", "--help") == 0
+    assert door.out.startswith("Usage:  berth container prune [OPTIONS]\n\nRemove all stopped containers\n")
+    assert await door.say("pause", "--help") == 0
+    assert "Pause all processes within one or more containers" in door.out

@@ -1,0 +1,91 @@
+"""What is done to containers that are there, on a whole Berth: Docker's words, columns and exit codes."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.support.waiting import until
+
+pytestmark = [pytest.mark.root, pytest.mark.services, pytest.mark.timeout(180)]
+IMAGE = "ubuntu:14.04"
+COUNTING = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+POLITE = "trap 'exit 7' TERM; echo ready; while :; do sleep 0.05; done"
+
+
+@pytest.fixture(autouse=True)
+def no_container_stays(berth):
+    yield
+    berth.remove_all()
+
+
+def refused(berth, *words: str) -> str:
+    done = berth.run_command(*words)
+    assert done.returncode == 1, (done.returncode, done.stdout, done.stderr)
+    return done.stderr
+
+
+def test_a_running_container_is_renamed(berth):
+    made = berth.start_long("--name", "before", IMAGE, "sleep", "1000")
+    assert berth.ok("rename", "before", "after") == ""
+    assert berth.ok("ps", "--format", "{{.Names}}") == "after\n"
+    assert berth.ok("inspect", "-f", "{{.Name}} {{.Id}}", "after") == f"/after {made}\n"
+    assert "No such container: before" in refused(berth, "rename", "before", "again")
+    assert berth.ok("exec", "after", "echo", "in") == "in\n"
+
+
+def test_a_paused_container_stands_still_and_is_known_as_such(berth):
+    made = berth.start_long("--name", "count", IMAGE, "sh", "-c", COUNTING)
+    berth.wait_output("count", "3\n")
+    assert berth.ok("pause", "count") == "count\n"
+    assert re.fullmatch(r"Up .+ \(Paused\)\n", berth.ok("ps", "--format", "{{.Status}}"))
+    held = until(
+        "the log stands still", lambda: (said := berth.ok("logs", "count")) == berth.ok("logs", "count") and said
+    )
+    assert berth.ok("logs", "count") == held
+    assert "is already paused" in refused(berth, "pause", "count")
+    assert f"Container {made} is paused, unpause the container before exec" in refused(berth, "exec", "count", "true")
+    assert "You cannot attach to a paused container, unpause it first" in refused(berth, "attach", "count")
+    assert "container is paused and must be unpaused first" in refused(berth, "rm", "count")
+    assert "cannot start a paused container" in refused(berth, "start", "count")
+    assert berth.ok("unpause", "count") == "count\n"
+    until("it goes on", lambda: len(berth.ok("logs", "count")) > len(held))
+
+
+def test_a_paused_container_is_stopped_killed_and_removed(berth):
+    for name in ("stopped", "killed", "removed"):
+        berth.start_long("--name", name, IMAGE, "sh", "-c", POLITE)
+        berth.wait_output(name, "ready")
+    assert berth.ok("pause", "stopped", "killed", "removed") == "stopped\nkilled\nremoved\n"
+    assert berth.ok("stop", "stopped") == "stopped\n"
+    assert berth.state("stopped")["ExitCode"] == 7
+    assert berth.ok("kill", "killed") == "killed\n"
+    assert berth.ok("wait", "killed") == "137\n"
+    assert berth.ok("rm", "-f", "removed") == "removed\n"
+    assert berth.ok("ps", "-aq", "-f", "name=removed") == ""
+
+
+def test_pages_pause_and_rename(berth):
+    made = berth.start_long(IMAGE, "sleep", "1000")
+    with berth.browser() as client:
+        assert client.post(f"/containers/{made}/pause/").status_code == 302
+        assert berth.state(made)["Paused"] is True
+        assert "container-unpause" not in client.get(f"/containers/{made}/").text
+        assert f"/containers/{made}/unpause/" in client.get(f"/containers/{made}/").text
+        assert client.post(f"/containers/{made}/unpause/").status_code == 302
+        assert berth.state(made)["Paused"] is False
+        assert client.post(f"/containers/{made}/rename/", data={"name": "by_page"}).status_code == 302
+        assert client.post(f"/containers/{made}/rename/", data={"name": "a/b"}).status_code == 400
+    assert berth.ok("ps", "--format", "{{.Names}}") == "by_page\n"
+
+
+def test_prune_removes_what_does_not_run(berth):
+    running = berth.start_long(IMAGE, "sleep", "1000")
+    berth.run_command("run", "--name", "wrote", IMAGE, "sh", "-c", "head -c 3000 /dev/zero >/written")
+    stopped = berth.ok("ps", "-aq", "--no-trunc", "-f", "name=wrote").strip()
+    asked = berth.run_command("container", "prune")
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "WARNING! This will remove all stopped containers." in asked.stderr
+    assert berth.ok("container", "prune", "-f") == f"Deleted Containers:\n{stopped}\n\nTotal reclaimed space: 3kB\n"
+    assert berth.ok("ps", "-aq", "--no-trunc") == f"{running}\n"
