@@ -5,9 +5,45 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dashboard.grammar import commands, requests
-from dashboard.grammar.commands import FILTER, Command, switch
+from dashboard.grammar.commands import FILTER, Command, string, switch
+from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.values import read_tail
+
+SINCE = string("since", text='Show {} since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
+UNTIL = string("until", text='Show {} before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
+
+
+def about_times(what: str) -> tuple[Flag, Flag]:
+    return replace(SINCE, help=SINCE.help.format(what)), replace(UNTIL, help=UNTIL.help.format(what))
+
+
+def _build_logs(values: Values, words: tuple[str, ...]) -> requests.Logs:
+    return requests.Logs(
+        name=words[0],
+        follow=values.get("follow", False),
+        tail=values.get("tail"),
+        timestamps=values.get("timestamps", False),
+        since=values.get("since", ""),
+        until=values.get("until", ""),
+    )
+
 
 OPERATIONS: tuple[Command, ...] = (
+    Command(
+        name="logs",
+        usage="[OPTIONS] CONTAINER",
+        about="Fetch the logs of a container",
+        build=_build_logs,
+        flags=(
+            Flag(name="details", is_unsupported=True),
+            switch("follow", "f", "Follow log output"),
+            *about_times("logs"),
+            Flag(name="tail", short="n", read=read_tail, help='Number of lines to show from the end (default "all")'),
+            switch("timestamps", "t", "Show timestamps"),
+        ),
+        least=1,
+        most=1,
+    ),
     Command(
         name="pause",
         usage="CONTAINER [CONTAINER...]",

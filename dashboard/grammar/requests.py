@@ -86,6 +86,8 @@ class Logs:
     follow: bool = False
     tail: int | None = None
     timestamps: bool = False
+    since: str = ""  # as `dashboard.grammar.times` reads them
+    until: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

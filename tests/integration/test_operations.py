@@ -89,3 +89,21 @@ def test_prune_removes_what_does_not_run(berth):
     assert "WARNING! This will remove all stopped containers." in asked.stderr
     assert berth.ok("container", "prune", "-f") == f"Deleted Containers:\n{stopped}\n\nTotal reclaimed space: 3kB\n"
     assert berth.ok("ps", "-aq", "--no-trunc") == f"{running}\n"
+
+
+def test_logs_between_two_moments_across_a_rotation(berth):
+    noise = "yes $(head -c 1000 /dev/zero | tr '\\0' x) | head -n 17500"
+    script = f"echo first; sleep 1; echo second; {noise}; sleep 1; echo third; sleep 1000"
+    container = berth.start_long(IMAGE, "sh", "-c", script)
+    folder = berth.container_folder(container) / "io"
+    until("a second segment", lambda: (folder / "ctr.log.1").exists() and (folder / "ctr.log").exists())
+    until("its last line", lambda: berth.ok("logs", "-n", "1", container) == "third\n")
+    stamped = berth.ok("logs", "-t", container).splitlines()
+    lines = {line.rpartition(" ")[2]: line.partition(" ")[0] for line in stamped if "xxx" not in line}
+    assert list(lines) == ["first", "second", "third"]
+    assert berth.ok("logs", "--since", lines["third"], container) == "third\n"
+    assert berth.ok("logs", "--since", "1h", "--until", lines["first"], container) == "first\n"
+    assert berth.ok("logs", "--until", lines["first"], "-f", container) == "first\n"
+    assert len(berth.ok("logs", "--since", lines["second"], container).splitlines()) == len(stamped) - 1
+    assert berth.ok("logs", "--since", "-1h", container) == ""
+    assert 'invalid value for "since"' in refused(berth, "logs", "--since", "soon", container)

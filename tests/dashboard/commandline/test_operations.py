@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import parse_qsl
 
 import pytest
 from channels.db import database_sync_to_async
@@ -72,3 +73,16 @@ async def test_prune_is_a_word_of_the_group_only(door):
     assert door.out.startswith("Usage:  berth container prune [OPTIONS]\n\nRemove all stopped containers\n")
     assert await door.say("pause", "--help") == 0
     assert "Pause all processes within one or more containers" in door.out
+
+
+async def test_moments_of_logs_become_part_of_the_streams_address(door, running):
+    words = ("logs", "--since", "1700000000", "--until", "2030-01-01T00:00:00Z", "-n", "3", "-t", "calm_tern")
+    await door.send(t="run", argv=list(words))
+    query = dict(parse_qsl((await door.until("stream"))["path"].partition("?")[2]))
+    assert query["since"] == "1700000000000000000"
+    assert query["until"] == "1893456000000000000"
+    assert (query["tail"], query["timestamps"], query["follow"]) == ("3", "1", "0")
+    await door.send(t="stream-ended", how="exited")
+    assert (await door.until("exit"))["code"] == 0
+    assert await door.say("logs", "--since", "yesterday", "calm_tern") == 1
+    assert door.err == ('Error: invalid value for "since": failed to parse value as time or duration: "yesterday"\n')
