@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from dashboard import gateway
 from dashboard.containers import operations, states
 from dashboard.containers.handlers import container_of
@@ -31,3 +33,19 @@ def unpause_container(context: JobContext) -> object:
         engine.operations.unpause(container.container_id)
     states.change(container, among=[ContainerState.PAUSED], to=ContainerState.RUNNING)
     return {}
+
+
+@handler(operations.PROCESSES, queue="engine", permission=Permission.CONTAINER_VIEW, retries=0)
+def list_processes(context: JobContext) -> object:
+    found = gateway.engine().operations.processes(container_of(context).container_id)
+    return {"processes": [asdict(one.facts) | {"user": one.user} for one in found]}
+
+
+@handler(operations.CHANGES, queue="engine", permission=Permission.CONTAINER_VIEW, retries=0)
+def list_changes(context: JobContext) -> object:
+    """None before the first start: the engine does not know it yet."""
+    container_id, engine = container_of(context).container_id, gateway.engine()
+    if engine.observe(container_id).state == gateway.State.ABSENT:
+        return {"changes": []}
+    found = engine.operations.changes(container_id, is_cancelled=context.cancelled)
+    return {"changes": [[str(change.kind), change.path] for change in found]}

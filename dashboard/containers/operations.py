@@ -22,6 +22,7 @@ from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 
 PAUSE, UNPAUSE = "pause_container", "unpause_container"
+PROCESSES, CHANGES = "list_processes", "list_changes"
 HELD: Final = (PAUSE, UNPAUSE)  # kinds of jobs that change whether it is paused
 
 
@@ -117,3 +118,23 @@ def _before(text: str, now_ns: int) -> datetime | None:
 def is_down(container: Container) -> bool:
     """Whether it still is: it may have been started, or be gone."""
     return Container.objects.filter(pk=container.pk, state__in=states.DOWN).exists()
+
+
+def processes(container: Container, user: Requester) -> Job:
+    """Have the engine look at its processes: `processes` of the job's result, as `ProcessLine.from_json` reads them.
+
+    Raises:
+        DashboardError: it does not run (409).
+    """
+    require(user, Permission.CONTAINER_VIEW, container)
+    container.refresh_from_db()
+    if container.state not in states.RUNS:
+        msg = f"Container {container.container_id} is not running"
+        raise DashboardError(msg, status=409)
+    return _submit(PROCESSES, container, user)
+
+
+def changes(container: Container, user: Requester) -> Job:
+    """Have the engine look at what it changed in its root: `changes` of the job's result, pairs of kind and path."""
+    require(user, Permission.CONTAINER_VIEW, container)
+    return _submit(CHANGES, container, user)

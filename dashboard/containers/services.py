@@ -26,12 +26,13 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
-from dashboard.containers.operations import is_down, pause, prunable, rename, unpause
+from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
+    "changes",
     "chosen_containers",
     "container_line",
     "containers_for",
@@ -48,6 +49,7 @@ __all__ = [
     "kill",
     "measure",
     "pause",
+    "processes",
     "prunable",
     "remove",
     "remove_if_due",

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -25,12 +26,16 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
+from dashboard.grammar.processes import USER_ORIENTED, Now, ProcessLine, cells, titles
+from dashboard.jobs.host import host_memory
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
-_TABS = ("overview", "logs", "inspect")
+MOST_CHANGES = 2000
+_TABS = ("overview", "logs", "processes", "changes", "inspect")
+LOOK_S = 10  # how long a page waits for the engine to look into a container
 _PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
 
 
@@ -85,9 +90,36 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
     }
+    context |= _looked_into(request, shown, tab)
     if tab == "inspect":
         context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
     return page(request, _PARTS.get(request.GET.get("part", ""), "containers/container.html"), context)
+
+
+def _looked_into(request: HttpRequest, shown: Container, tab: str) -> dict[str, object]:
+    """What only the engine can see. Why it cannot be told now stands in its place on the page."""
+    ask = {"processes": services.processes, "changes": services.changes}.get(tab)
+    if ask is None or (tab == "processes" and shown.state not in states.RUNS):
+        return {}
+    try:
+        job = outcome(ask(shown, request.user), LOOK_S)
+    except DashboardError as error:
+        return {"look_error": str(error)}
+    if job is None:
+        return {"look_error": _("The engine has not answered yet. Load the page again in a moment.")}
+    if tab == "changes":
+        found = job.result.get("changes", [])
+        return {"changes": found[:MOST_CHANGES], "change_count": len(found)}
+    now = Now(timezone.localtime(), host_memory())
+    lines = [ProcessLine.from_json(one) for one in job.result.get("processes", ())]
+    return {
+        "titles": titles(USER_ORIENTED),
+        "processes": [_labelled(cells(line, USER_ORIENTED, now)) for line in lines],
+    }
+
+
+def _labelled(said: list[str]) -> list[tuple[str, str]]:
+    return list(zip(titles(USER_ORIENTED), said, strict=True))
 
 
 def _choices() -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from dashboard.grammar import commands, requests
 from dashboard.grammar.commands import FILTER, Command, string, switch
 from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.processes import read_ps
 from dashboard.grammar.values import read_tail
 
 SINCE = string("since", text='Show {} since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
@@ -43,6 +44,22 @@ OPERATIONS: tuple[Command, ...] = (
         ),
         least=1,
         most=1,
+    ),
+    Command(
+        name="diff",
+        usage="CONTAINER",
+        about="Inspect changes to files or directories on a container's filesystem",
+        build=lambda _v, w: requests.Diff(name=w[0]),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="top",
+        usage="CONTAINER [ps OPTIONS]",
+        about="Display the running processes of a container",
+        build=lambda _v, w: requests.Top(name=w[0], columns=read_ps(w[1:])),
+        least=1,
+        stops_at_argument=True,
     ),
     Command(
         name="pause",

@@ -18,8 +18,8 @@ VERSION_FLAGS = ("-v", "--version")
 HELP_FLAGS = ("-h", "--help")
 
 _SAME = (
-    *("attach", "create", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm", "run"),
-    *("start", "stop", "unpause", "wait"),
+    *("attach", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm"),
+    *("run", "start", "stop", "top", "unpause", "wait"),
 )
 GROUPS: dict[str, dict[str, str]] = {
     "container": {name: name for name in _SAME} | {"ls": "ps", "list": "ps", "ps": "ps", "remove": "rm"},

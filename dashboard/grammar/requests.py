@@ -91,6 +91,17 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Top:
+    name: str
+    columns: tuple[str, ...]  # names in `dashboard.grammar.processes`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
     name: str
     private: tuple[int, str] | None = None  # port in the container, protocol
@@ -222,6 +233,8 @@ Request = (
     | Exec
     | Ps
     | Logs
+    | Top
+    | Diff
     | Port
     | Stop
     | Kill

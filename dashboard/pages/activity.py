@@ -23,6 +23,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "restart_container": ("rotate-ccw", _("Restart container")),
     "pause_container": ("pause", _("Pause container")),
     "unpause_container": ("play", _("Unpause container")),
+    "list_processes": ("activity", _("List processes")),
+    "list_changes": ("list", _("List changed files")),
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),
@@ -30,7 +32,7 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
 }
-UNASKED = ("measure_volumes",)  # what pages have done by the way
+UNASKED = ("measure_volumes", "list_processes", "list_changes")  # what pages have done by the way
 SHOWN = 200
 
 

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from engine import rootfs
 from engine.containers.observe import observe
 from engine.containers.states import Action, State, require
-from engine.errors import WrongState
+from engine.errors import EngineError, WrongState
+from engine.kernel import cgroups
+from engine.kernel.procfs import ProcessFacts, process_facts
+from engine.runtime.passwd import user_names
+from engine.runtime.rootfiles import opened_root_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,6 +21,16 @@ if TYPE_CHECKING:
     from engine.containers.folder import ContainerFolder
     from engine.containers.lifecycle import Parts
     from engine.containers.locks import ContainerLocks
+    from engine.ids import IdRange
+    from engine.rootfs import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """`facts` with the uid that it has in the container, and that user's name there."""
+
+    facts: ProcessFacts
+    user: str
 
 
 class Operations:
@@ -50,6 +67,41 @@ class Operations:
                 raise WrongState(msg, subject=container_id)
             self._parts.runc.resume(container_id, folder.bundle.runc_log)
 
+    def processes(self, container_id: str) -> list[Process]:
+        """All its processes, those of further commands too, in the order of their numbers.
+
+        Raises:
+            WrongState: it does not run.
+        """
+        folder = self._running(container_id)
+        cgroup = f"{self._parts.config.cgroup}/{container_id}"
+        found = [process_facts(pid) for pid in sorted(cgroups.pids(cgroup))]
+        there = cgroups.pids(cgroup)  # a number that has gone to somebody else meanwhile is not in it
+        ids, names = folder.request().ids, self._names(folder)
+        own = [_inside(facts, ids) for facts in found if facts is not None and facts.pid in there]
+        return [Process(facts, names.get(facts.uid, str(facts.uid))) for facts in own]
+
+    def _names(self, folder: ContainerFolder) -> dict[int, str]:
+        """Names of users as the container's own file has them."""
+        pid = observe(self._parts.config, folder, self._parts.runc).pid
+        with contextlib.suppress(EngineError, OSError):
+            if pid is not None:
+                with opened_root_of(pid) as root:
+                    return user_names(root)
+        return {}
+
+    def changes(self, container_id: str, *, is_cancelled: Callable[[], bool] = lambda: False) -> list[Change]:
+        """What it has changed in its root, whether it runs or not.
+
+        Raises:
+            WrongState: there is no such container.
+            StoreError: there are too many changes, or they cannot be read.
+            Cancelled: `is_cancelled` said so.
+        """
+        request = self._container(container_id).request()
+        layers, ids = request.layers, request.ids
+        return rootfs.list_changes(self._parts.config, container_id, layers, ids=ids, is_cancelled=is_cancelled)
+
     def _running(self, container_id: str) -> ContainerFolder:
         folder = self._container(container_id)
         state = observe(self._parts.config, folder, self._parts.runc).state
@@ -59,3 +111,7 @@ class Operations:
             msg = f"Container {container_id} is not running"
             raise WrongState(msg, subject=container_id)
         return folder
+
+
+def _inside(facts: ProcessFacts, ids: IdRange | None) -> ProcessFacts:
+    return facts if ids is None else replace(facts, uid=facts.uid - ids.first)

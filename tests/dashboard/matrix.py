@@ -94,6 +94,8 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.Exec: (Permission.CONTAINER_EXEC, ["exec", "calm_fulton", "ls"]),
     requests.Ps: (Permission.CONTAINER_VIEW, ["ps", "-a"]),
     requests.Logs: (Permission.TERMINAL_OPEN, ["logs", "calm_fulton"]),
+    requests.Top: (Permission.CONTAINER_VIEW, ["top", "calm_fulton"]),
+    requests.Diff: (Permission.CONTAINER_VIEW, ["diff", "brave_lovelace"]),
     requests.Port: (Permission.CONTAINER_VIEW, ["port", "calm_fulton"]),
     requests.Stop: (Permission.CONTAINER_OPERATE, ["stop", "calm_fulton"]),
     requests.Kill: (Permission.CONTAINER_OPERATE, ["kill", "calm_fulton"]),

@@ -107,3 +107,33 @@ def test_logs_between_two_moments_across_a_rotation(berth):
     assert len(berth.ok("logs", "--since", lines["second"], container).splitlines()) == len(stamped) - 1
     assert berth.ok("logs", "--since", "-1h", container) == ""
     assert 'invalid value for "since"' in refused(berth, "logs", "--since", "soon", container)
+
+
+def test_top_shows_what_runs(berth):
+    made = berth.start_long("--name", "busy", "-u", "tester", IMAGE, "sleep", "1000")
+    head, line = berth.ok("top", "busy").splitlines()
+    assert head.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert line.split()[:2] == ["tester", str(berth.init_pid(made))]
+    assert line.endswith("sleep 1000")
+    berth.ok("exec", "-d", "busy", "sleep", "2000")
+    said = until("both", lambda: len(found := berth.ok("top", "busy", "-eo", "uid,args").splitlines()) == 3 and found)
+    assert [row.split() for row in said[1:]] == [["1000", "sleep", "1000"], ["1000", "sleep", "2000"]]
+    assert "It cannot show 'label'." in refused(berth, "top", "busy", "-o", "label")
+    berth.ok("kill", "busy")
+    berth.ok("wait", "busy")
+    assert f"Container {made} is not running" in refused(berth, "top", "busy")
+
+
+@pytest.mark.parametrize("flags", [[], ["--storage-opt", "size=64m"]])
+def test_diff_shows_what_a_container_changed(berth, flags):
+    script = "echo 1 >/made; rm /etc/passwd; ln -s / /way; echo ready; sleep 1000"
+    berth.ok("run", "-d", "--name", "wrote", *flags, IMAGE, "sh", "-c", script)
+    berth.wait_output("wrote", "ready")
+    wanted = "C /etc\nD /etc/passwd\nA /made\nA /way\n"
+    assert berth.ok("diff", "wrote") == wanted
+    berth.ok("kill", "wrote")
+    berth.ok("wait", "wrote")
+    assert berth.ok("diff", "wrote") == wanted
+    with berth.browser() as client:
+        made = berth.ok("ps", "-aq", "--no-trunc").strip()
+        assert "D /etc/passwd" in client.get(f"/containers/{made}/?tab=changes").text

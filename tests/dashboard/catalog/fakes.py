@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from dashboard import gateway
 from dashboard.jobs import runner
 from engine.digest import Digest
 from engine.errors import Cancelled, ImageUnknown, PortTaken, RegistryUnreachable, StoreError, WrongState
+from engine.kernel.procfs import process_facts
 from engine.store.blobs import BlobStore
 
 
@@ -213,6 +215,13 @@ class Operations:
 
     def unpause(self, container_id):
         self._hold(container_id, "unpause", paused=False)
+
+    def processes(self, container_id):
+        facts = process_facts(os.getpid())
+        return [SimpleNamespace(facts=facts, user="root")]
+
+    def changes(self, container_id, *, is_cancelled):
+        return [SimpleNamespace(kind="C", path="/etc"), SimpleNamespace(kind="A", path="/etc/new")]
 
     def _hold(self, container_id, verb, *, paused):
         self._engine.calls.append((verb, container_id))

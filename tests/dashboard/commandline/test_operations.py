@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from urllib.parse import parse_qsl
 
@@ -86,3 +87,25 @@ async def test_moments_of_logs_become_part_of_the_streams_address(door, running)
     assert (await door.until("exit"))["code"] == 0
     assert await door.say("logs", "--since", "yesterday", "calm_tern") == 1
     assert door.err == ('Error: invalid value for "since": failed to parse value as time or duration: "yesterday"\n')
+
+
+async def test_top_shows_the_processes_of_a_running_container(door, running):
+    assert await door.say("top", "calm_tern") == 0, door.err
+    head, line = door.out.splitlines()
+    assert head.split() == ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+    assert line.split()[:2] == ["root", str(os.getpid())]
+    assert await door.say("container", "top", "calm_tern", "-eo", "pid,user") == 0
+    assert door.out.split() == ["PID", "USER", str(os.getpid()), "root"]
+    assert await door.say("top", "calm_tern", "--forest") == 1
+    assert "It cannot show '--forest'." in door.err
+    assert await door.say("kill", "calm_tern") == 0
+    assert await door.say("top", "calm_tern") == 1
+    assert door.err == f"Error: Container {running} is not running\n"
+
+
+async def test_diff_shows_what_has_changed(door, running):
+    assert await door.say("diff", "calm_tern") == 0, door.err
+    assert door.out == "C /etc\nA /etc/new\n"
+    assert await door.say("create", "--name", "fresh", "ubuntu:14.04") == 0
+    assert await door.say("container", "diff", "fresh") == 0
+    assert door.out == ""

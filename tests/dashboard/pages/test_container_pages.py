@@ -347,3 +347,22 @@ def test_a_container_is_renamed_on_its_page(page, world):
     assert page.post(f"{address}rename/", {"name": world.exited.name}).status_code == 409
     world.running.refresh_from_db()
     assert world.running.name == "bold_cod"
+
+
+def test_processes_and_changed_files_are_looked_at_when_they_are_asked_for(page, world, at_once):
+    line = {
+        "pid": 4321, "parent": 1, "group": 1, "session": 1, "uid": 0, "user": "root", "name": "sh", "command": "sh <b>",
+        "state": "S", "terminal": "?", "is_foreground": False, "nice": 0, "threads": 1, "started_at": 0, "cpu_s": 0,
+        "virtual_bytes": 0, "resident_bytes": 0,
+    }  # fmt: skip
+    at_once["result"] = {"processes": [line], "changes": [["A", "/new<b>"], ["C", "/etc"]]}
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(f"{address}?tab=processes").content.decode()
+    assert "sh &lt;b&gt;" in body
+    assert "4321" in body
+    body = page.get(f"{address}?tab=changes").content.decode()
+    assert "A /new&lt;b&gt;\nC /etc" in body
+    assert list(Job.objects.order_by("pk").values_list("kind", flat=True)) == ["list_processes", "list_changes"]
+    assert "has no processes" in page.get(f"/containers/{world.exited.container_id}/?tab=processes").content.decode()
+    at_once |= {"state": JobState.FAILED, "error": "The work was cancelled."}
+    assert "The work was cancelled." in page.get(f"{address}?tab=changes").content.decode()

@@ -1,4 +1,4 @@
-"""Containers that are there, on the real runc: pausing them."""
+"""Containers that are there, on the real runc: pausing them, and looking into them."""
 
 from __future__ import annotations
 
@@ -87,3 +87,45 @@ def test_what_runc_says_is_told(lab):
             lab.engine.operations._parts.runc.resume(container_id, log)
     with pytest.raises(RuntimeFailed, match=r"The container could not be paused: .+"):
         lab.engine.operations._parts.runc.pause(container_id, lab.config.run / "none.log")
+
+
+def test_processes_are_told_with_the_users_that_the_container_has(lab, box):
+    sleeping = box.start("/bin/sh", "-c", "sleep 600; :", user="tester", tty=True)
+    until("both", lambda: len(lab.engine.operations.processes(box.container_id)) == 3)
+    first, *others = lab.engine.operations.processes(box.container_id)
+    assert (first.user, first.facts.uid, first.facts.command) == ("root", 0, "/bin/sleep 600")
+    assert first.facts.pid == lab.engine.observe(box.container_id).pid
+    assert first.facts.started_at <= time.time() < first.facts.started_at + 600
+    assert {(one.user, one.facts.uid, one.facts.terminal) for one in others} == {("tester", 1000, "pts/0")}
+    assert others[1].facts.parent == others[0].facts.pid
+    box.execs.end(box.container_id, sleeping)
+    box.wait(sleeping)
+
+
+def test_a_process_cannot_lie_about_itself_with_control_characters(lab):
+    lie = "exec -a \"$(printf 'a\\033[2Jb) R 1 1 1')\" bash -c 'sleep 600; :'"
+    with lab.started("/bin/bash", "-c", lie) as container_id:
+        until("its new name", lambda: "?[2J" in lab.engine.operations.processes(container_id)[0].facts.command)
+        one = lab.engine.operations.processes(container_id)[0]
+        assert one.facts.command == "a?[2Jb) R 1 1 1 -c sleep 600; :"
+        assert one.facts.parent > 1
+
+
+def test_what_does_not_run_has_no_processes(lab):
+    container_id = lab.create("/bin/true")
+    with pytest.raises(WrongState, match="is not running"):
+        lab.engine.operations.processes(container_id)
+    assert lab.engine.operations.changes(container_id) == []
+    lab.engine.remove(container_id)
+
+
+@pytest.mark.parametrize("limit", [None, 32 << 20])
+def test_changes_are_told_running_and_stopped(lab, limit):
+    script = "echo 1 >/made; rm /etc/passwd; mkdir /etc/new; echo ready; read x"
+    with lab.started("/bin/sh", "-c", script, open_stdin=True, writable_bytes=limit) as container_id:
+        lab.wait_for_output(container_id, "ready")
+        wanted = ["C /etc", "A /etc/new", "D /etc/passwd", "A /made"]
+        assert [f"{one.kind} {one.path}" for one in lab.engine.operations.changes(container_id)] == wanted
+        lab.engine.stop(container_id, 0)
+        lab.engine.release(container_id)
+        assert [f"{one.kind} {one.path}" for one in lab.engine.operations.changes(container_id)] == wanted
