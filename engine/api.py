@@ -392,6 +392,7 @@ class Engine:
     def close(self) -> None:
         """Stop watching. Containers go on."""
         self._watcher.close()
+        self.operations.close()
 
     def _folder(self, container_id: str) -> ContainerFolder:
         """Every way in leads through here: an id becomes part of paths, of a control group's and of runc's too.

@@ -35,6 +35,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Ps: showing.ps,
     requests.Inspect: showing.inspect,
     requests.Port: showing.port,
+    requests.Stats: looking.stats,
     requests.Top: looking.top,
     requests.Diff: looking.diff,
     requests.Run: running.run,

@@ -11,6 +11,7 @@ class ContainersConfig(AppConfig):
         from dashboard.containers import (  # noqa: F401 - importing registers
             exechandlers,
             execreconcile,
+            figures,
             handlers,
             operationhandlers,
             reconcile,

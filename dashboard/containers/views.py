@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, services, states
+from dashboard.containers import figures, mounting, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
@@ -36,7 +36,7 @@ MOST_NAMES = 200
 MOST_CHANGES = 2000
 _TABS = ("overview", "logs", "processes", "changes", "inspect")
 LOOK_S = 10  # how long a page waits for the engine to look into a container
-_PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
+_PARTS = {"head": "containers/head.html", "execs": "containers/execs.html", "now": "containers/now.html"}
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
@@ -53,13 +53,19 @@ def _listed(request: HttpRequest) -> QuerySet[Container]:
 @require_safe
 def containers(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.CONTAINER_VIEW)
+    part, taken = request.GET.get("part"), figures.newest()
+    if part == "figures":
+        rows = _listed(request)
+        return page(
+            request, "containers/figures.html", {"figures": [(row, taken.get(row.container_id)) for row in rows]}
+        )
     context = {
         "containers": _listed(request),
+        "taken": taken,
         "query": request.GET.get("q", ""),
         "only_running": request.GET.get("state") == "running",
         "has_any": Container.objects.exists(),
     }
-    part = request.GET.get("part")
     if part == "found":
         return at_address(page(request, "containers/found.html", context), request)
     return page(request, "containers/rows.html" if part == "rows" else "containers/list.html", context)
@@ -87,6 +93,8 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "slabs": slabs_of(shown.image.stack.select_related("layer")),
         "is_up": shown.state in states.UP,
         "mounts": mounting.shapes(shown, options) if options else [],
+        "taken": figures.newest().get(shown.container_id),
+        "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
     }

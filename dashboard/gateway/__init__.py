@@ -73,6 +73,7 @@ if TYPE_CHECKING:
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
     from engine.runtime.signals import parse_signal as parse_signal
+    from engine.stats import Figures as Figures
     from engine.terminal.rotation import LogState as LogState
 
 _WHERE = {
@@ -129,6 +130,7 @@ _WHERE = {
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
     "engine.runtime.signals": ("parse_signal",),
+    "engine.stats": ("Figures",),
     "engine.terminal.rotation": ("LogState",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

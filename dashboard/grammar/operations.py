@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dashboard.grammar import commands, requests
-from dashboard.grammar.commands import FILTER, Command, string, switch
+from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command, string, switch
 from dashboard.grammar.flags import Flag, Values
 from dashboard.grammar.processes import read_ps
 from dashboard.grammar.values import read_tail
@@ -52,6 +52,24 @@ OPERATIONS: tuple[Command, ...] = (
         build=lambda _v, w: requests.Diff(name=w[0]),
         least=1,
         most=1,
+    ),
+    Command(
+        name="stats",
+        usage="[OPTIONS] [CONTAINER...]",
+        about="Display a live stream of container(s) resource usage statistics",
+        build=lambda v, w: requests.Stats(
+            names=w,
+            all=v.get("all", False),
+            no_stream=v.get("no_stream", False),
+            no_trunc=v.get("no_trunc", False),
+            format=v.get("format", ""),
+        ),
+        flags=(
+            switch("all", "a", "Show all containers (default shows just running)"),
+            FORMAT,
+            switch("no-stream", text="Disable streaming stats and only pull the first result"),
+            NO_TRUNC,
+        ),
     ),
     Command(
         name="top",

@@ -91,6 +91,15 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    names: tuple[str, ...] = ()
+    all: bool = False
+    no_stream: bool = False
+    no_trunc: bool = False
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Top:
     name: str
     columns: tuple[str, ...]  # names in `dashboard.grammar.processes`
@@ -233,6 +242,7 @@ Request = (
     | Exec
     | Ps
     | Logs
+    | Stats
     | Top
     | Diff
     | Port

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
 
 import pytest
 
+from tests.support.server import ROOT
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.services, pytest.mark.timeout(180)]
@@ -137,3 +140,25 @@ def test_diff_shows_what_a_container_changed(berth, flags):
     with berth.browser() as client:
         made = berth.ok("ps", "-aq", "--no-trunc").strip()
         assert "D /etc/passwd" in client.get(f"/containers/{made}/?tab=changes").text
+
+
+def test_stats_of_what_runs(berth):
+    made = berth.start_long("--name", "spin", "-m", "64m", IMAGE, "sh", "-c", "while :; do :; done")
+    berth.ok("create", "--name", "off", IMAGE)
+    head, line = berth.ok("stats", "--no-stream").splitlines()
+    assert re.split(r" {2,}", head) == [
+        "CONTAINER ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET I/O", "BLOCK I/O", "PIDS",
+    ]  # fmt: skip
+    assert re.match(rf"{made[:12]} +spin +[0-9.]+% +[0-9.]+[KM]iB / 64MiB +[0-9.]+% +\S+ / \S+ +\S+ / \S+ +1$", line)
+    until("it is busy", lambda: float(berth.ok("stats", "--no-stream", "--format", "{{.CPUPerc}}")[:-2]) > 10)
+    all_names = berth.ok("stats", "--no-stream", "-a", "--format", "{{.Name}}").split()
+    assert sorted(all_names) == ["off", "spin"]
+
+
+def test_stats_stream_until_they_are_interrupted(berth):
+    berth.start_long("--name", "idle", IMAGE, "sleep", "1000")
+    argv = [str(ROOT / "script/berth"), "stats", "--format", "{{.Name}} {{.PIDs}}"]
+    with subprocess.Popen(argv, env=berth.environment, stdout=subprocess.PIPE, text=True) as streaming:
+        assert [streaming.stdout.readline() for _ in range(3)] == ["idle 1\n"] * 3
+        streaming.send_signal(signal.SIGINT)
+        assert streaming.wait(30) == 130

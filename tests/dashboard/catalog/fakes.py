@@ -209,6 +209,10 @@ class Operations:
 
     def __init__(self, engine) -> None:
         self._engine = engine
+        self.taken = {}
+
+    def figures(self):
+        return self.taken
 
     def pause(self, container_id):
         self._hold(container_id, "pause", paused=True)

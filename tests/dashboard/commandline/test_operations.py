@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from urllib.parse import parse_qsl
@@ -9,6 +10,8 @@ from urllib.parse import parse_qsl
 import pytest
 from channels.db import database_sync_to_async
 
+from dashboard import gateway
+from dashboard.containers import figures
 from dashboard.containers.models import Container
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,3 +112,54 @@ async def test_diff_shows_what_has_changed(door, running):
     assert await door.say("create", "--name", "fresh", "ubuntu:14.04") == 0
     assert await door.say("container", "diff", "fresh") == 0
     assert door.out == ""
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What the engine worker has told of containers, by id."""
+    found = {}
+    monkeypatch.setattr(figures, "newest", lambda: found)
+    return found
+
+
+def _taken(cpu: float) -> gateway.Figures:
+    return gateway.Figures(
+        cpu_percent=cpu, memory_bytes=1 << 20, memory_limit_bytes=1 << 30, processes=1, read_bytes=0, written_bytes=0
+    )
+
+
+async def test_stats_once_of_what_runs_and_of_all(door, running, told):
+    told[running] = _taken(1.5)
+    assert await door.say("create", "--name", "stopped", "ubuntu:14.04") == 0
+    assert await door.say("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}}") == 0
+    assert door.out == "calm_tern 1.50% 1MiB / 1GiB\n"
+    assert await door.say("stats", "--no-stream", "-a", "--format", "{{.Name}} {{.PIDs}}") == 0
+    assert sorted(door.out.splitlines()) == ["calm_tern 1", "stopped 0"]
+    assert await door.say("container", "stats", "--no-stream", "stopped", "--format", "{{.Name}}") == 0
+    assert door.out == "stopped\n"
+    assert await door.say("stats", "--no-stream", "nobody") == 1
+    assert door.err == "Error: No such container: nobody\n"
+
+
+async def test_stats_wait_a_moment_for_a_container_that_nobody_has_looked_at(door, running, told):
+    async def soon():
+        await asyncio.sleep(0.3)
+        told[running] = _taken(2)
+
+    later = asyncio.create_task(soon())
+    assert await door.say("stats", "--no-stream", "--format", "{{.CPUPerc}}") == 0
+    assert door.out == "2.00%\n"
+    await later
+
+
+async def test_a_stream_of_stats_is_a_screen_that_ends_at_ctrl_c(door, running, told):
+    told[running] = _taken(1)
+    await door.send(t="run", argv=["stats"])
+    first = await door.until("screen")
+    assert first["text"].startswith("CONTAINER ID")
+    told[running] = _taken(3)
+    assert "3.00%" in (await door.until("screen"))["text"]
+    await door.send(t="interrupt")
+    while (frame := await door.hear())["t"] == "screen":
+        pass
+    assert frame == {"t": "exit", "code": 130}

@@ -6,6 +6,8 @@ from html import unescape
 
 import pytest
 
+from dashboard import gateway
+from dashboard.containers import figures
 from dashboard.containers.forms import RunForm
 from dashboard.containers.models import Container, ContainerState
 from dashboard.jobs.models import Job, JobState
@@ -366,3 +368,24 @@ def test_processes_and_changed_files_are_looked_at_when_they_are_asked_for(page,
     assert "has no processes" in page.get(f"/containers/{world.exited.container_id}/?tab=processes").content.decode()
     at_once |= {"state": JobState.FAILED, "error": "The work was cancelled."}
     assert "The work was cancelled." in page.get(f"{address}?tab=changes").content.decode()
+
+
+def test_what_containers_take_is_shown_and_refreshed(page, world, monkeypatch):
+    taken = gateway.Figures(
+        cpu_percent=12.34, memory_bytes=5 << 20, memory_limit_bytes=64 << 20, processes=42, read_bytes=1000,
+        written_bytes=2000, received_bytes=3000, sent_bytes=4000,
+    )  # fmt: skip
+    monkeypatch.setattr(figures, "newest", lambda: {world.running.container_id: taken})
+    body = page.get("/containers/").content.decode()
+    assert "12.3 %" in body
+    assert "5MiB" in body
+    assert 'hx-get="/containers/?part=figures"' in body
+    fresh = page.get("/containers/?part=figures", headers={"HX-Request": "true"}).content.decode()
+    assert f'id="taken-{world.running.short_id}" class="taken" hx-swap-oob="true"' in fresh
+    address = f"/containers/{world.running.container_id}/"
+    assert f'hx-get="{address}?part=now"' in page.get(address).content.decode()
+    now = page.get(f"{address}?part=now", headers={"HX-Request": "true"}).content.decode()
+    assert 'id="now" class="facts" hx-swap-oob="true"' in now
+    for said in ("42", "64MiB", "3kB received, 4kB sent", "1kB read, 2kB written"):
+        assert said in now
+    assert "part=now" not in page.get(f"/containers/{world.exited.container_id}/").content.decode()

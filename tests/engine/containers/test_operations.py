@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 
 from engine.containers.states import State
 from engine.errors import RuntimeFailed, WrongState
+from tests.engine.test_api import attach
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
@@ -129,3 +131,36 @@ def test_changes_are_told_running_and_stopped(lab, limit):
         lab.engine.stop(container_id, 0)
         lab.engine.release(container_id)
         assert [f"{one.kind} {one.path}" for one in lab.engine.operations.changes(container_id)] == wanted
+
+
+def test_figures_of_all_running_containers_in_one_look(lab):
+    spin = ("/bin/sh", "-c", "echo ready; while :; do :; done")
+    with lab.started(*spin, memory_bytes=64 << 20) as busy, lab.started("/bin/sleep", "60") as idle:
+        lab.wait_for_output(busy, "ready")
+        first = lab.engine.operations.figures()
+        assert {busy, idle} <= set(first)
+        time.sleep(0.5)
+        found = lab.engine.operations.figures()
+        assert found[busy].cpu_percent > 20
+        assert found[idle].cpu_percent < 5
+        assert found[busy].memory_limit_bytes == 64 << 20
+        assert 0 < found[busy].memory_bytes < 64 << 20
+        assert found[idle].processes == 1
+    assert not {busy, idle} & set(lab.engine.operations.figures())
+
+
+def test_traffic_is_counted_from_the_containers_side(lab):
+    words = "x=$(head -c 1000 /dev/zero | tr '\\0' x); echo ready; read y"
+    script = f"{words}; for i in $(seq 200); do echo $x >/dev/udp/192.0.2.1/9; done; read y"
+    with lab.started("/bin/bash", "-c", script, open_stdin=True) as container_id:
+        lab.wait_for_output(container_id, "ready")
+        before = lab.engine.operations.figures()[container_id]
+        with contextlib.closing(attach(lab, container_id)) as sock:
+            sock.send(b"go\n")
+            until("it has sent", lambda: _sent(lab, container_id) > before.sent_bytes + 100_000)
+        after = lab.engine.operations.figures()[container_id]
+        assert after.received_bytes - before.received_bytes < 100_000
+
+
+def _sent(lab, container_id) -> int:
+    return lab.engine.operations.figures()[container_id].sent_bytes
