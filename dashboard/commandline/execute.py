@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard import gateway
-from dashboard.commandline import changing, execing, looking, pruning, running, showing, storing
+from dashboard.commandline import changing, execing, happening, looking, pruning, running, showing, storing
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
@@ -35,6 +35,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Ps: showing.ps,
     requests.Inspect: showing.inspect,
     requests.Port: showing.port,
+    requests.Events: happening.events,
     requests.Stats: looking.stats,
     requests.Top: looking.top,
     requests.Diff: looking.diff,

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import mounting, ports
+from dashboard.containers import happenings, mounting, ports
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
@@ -93,6 +93,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
         )
         mounting.claim_volumes(user, made, options)
+        happenings.tell(made, "create")
         return made
 
 

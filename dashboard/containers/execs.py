@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard import gateway
-from dashboard.containers import states
+from dashboard.containers import happenings, states
 from dashboard.containers.creation import new_id
 from dashboard.containers.models import Container, ContainerState, Exec, ExecState
 from dashboard.core.errors import DashboardError
@@ -59,6 +59,7 @@ def start(
             tty=options.tty,
             open_stdin=options.interactive,
         )
+        happenings.exec_made(row)
         return row, _submit(START, row, user, rows=rows, columns=columns)
 
 
@@ -102,8 +103,12 @@ def announce(row: Exec, *, state: str | None = None) -> None:
 
 
 def change(row: Exec, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches."""
-    changed = row.move(among=among, to=to, **fields)
+    """`Process.move`, written down and told to who watches."""
+    with transaction.atomic():
+        before = Exec.objects.select_for_update().filter(pk=row.pk).values_list("state", flat=True).first()
+        changed = row.move(among=among, to=to, **fields)
+        if changed and before is not None:
+            happenings.exec_changed(row, before)
     if changed:
         announce(row)
     return changed

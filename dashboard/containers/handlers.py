@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, mounting, ports, states
+from dashboard.containers import happenings, lifecycle, mounting, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
 from dashboard.containers.models import Container, ContainerState, IdMode
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
+from dashboard.grammar.values import signal_number
 from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes.handlers import remove_now
 
@@ -204,7 +205,9 @@ def write_end(container: Container) -> None:
 @handler(lifecycle.KILL, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def kill_container(context: JobContext) -> object:
     container = container_of(context)
-    gateway.engine().kill(container.container_id, str(context.params.get("signal") or "KILL"))
+    signal = str(context.params.get("signal") or "KILL")
+    gateway.engine().kill(container.container_id, signal)
+    happenings.tell(container, "kill", signal=signal_number(signal) or signal)
     states.change(container, among=[ContainerState.PAUSED], to=ContainerState.RUNNING)
     return {}
 
@@ -220,6 +223,7 @@ def restart_container(context: JobContext) -> object:
     if begun:
         gateway.engine().release(container.container_id)
         _start(container, rows=24, columns=80)
+        happenings.tell(container, "restart")
     return {}
 
 
@@ -234,6 +238,7 @@ def remove_container(context: JobContext) -> object:
     try:
         if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
             engine.stop(container.container_id, 0, "KILL")
+            happenings.died(container, engine.observe(container.container_id).exit)
         engine.remove(container.container_id)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
@@ -241,7 +246,9 @@ def remove_container(context: JobContext) -> object:
         raise
     left = mounting.let_go(container, anonymous=bool(context.params.get("volumes")))
     states.announce(container, state="removed")
-    container.delete()
+    with transaction.atomic():
+        happenings.tell(container, "destroy")
+        container.delete()
     for volume in left:
         try:
             remove_now(volume)

@@ -9,7 +9,7 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dashboard.containers import states
+from dashboard.containers import happenings, states
 from dashboard.containers.creation import NameTaken, refuse_name
 from dashboard.containers.lifecycle import QUEUE, key_of
 from dashboard.containers.models import Container, ContainerState
@@ -44,9 +44,10 @@ def rename(container: Container, user: Requester, name: str) -> None:
         with transaction.atomic():
             row = Container.objects.select_for_update().get(pk=container.pk)
             _refuse_rename(row, name)
-            row.name, row.updated_at = name, timezone.now()
+            before, row.name, row.updated_at = row.name, name, timezone.now()
             row.options = row.options | {"name": name}
             row.save(update_fields=["name", "options", "updated_at"])
+            happenings.tell(row, "rename", oldName=f"/{before}")
     except IntegrityError as error:
         holder = Container.objects.filter(name=name).values_list("container_id", flat=True).first()
         raise NameTaken(name, holder or "") from error

@@ -16,6 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
+from dashboard.containers import happenings
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
@@ -40,11 +41,15 @@ def announce(container: Container, *, state: str | None = None) -> None:
 
 
 def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host."""
+    """`Process.move`, written down and told to who watches. One that is not up any more has no ports of the host."""
     with transaction.atomic():
+        locked = Container.objects.select_for_update().filter(pk=container.pk)
+        before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
+        if changed and before is not None:
+            happenings.changed(container, before, fields)
     if changed:
         announce(container)
     return changed

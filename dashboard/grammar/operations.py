@@ -54,6 +54,19 @@ OPERATIONS: tuple[Command, ...] = (
         most=1,
     ),
     Command(
+        name="events",
+        usage="[OPTIONS]",
+        about="Get real time events from the server",
+        build=lambda v, _w: requests.Events(
+            since=v.get("since", ""),
+            until=v.get("until", ""),
+            format=v.get("format", ""),
+            filters=v.get("filter", ()),
+        ),
+        flags=(FILTER, FORMAT, *about_times("events")),
+        most=0,
+    ),
+    Command(
         name="stats",
         usage="[OPTIONS] [CONTAINER...]",
         about="Display a live stream of container(s) resource usage statistics",

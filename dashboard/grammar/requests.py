@@ -91,6 +91,14 @@ class Logs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    since: str = ""  # as `dashboard.grammar.times` reads them
+    until: str = ""
+    format: str = ""
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
     names: tuple[str, ...] = ()
     all: bool = False
@@ -242,6 +250,7 @@ Request = (
     | Exec
     | Ps
     | Logs
+    | Events
     | Stats
     | Top
     | Diff

@@ -94,6 +94,7 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.Exec: (Permission.CONTAINER_EXEC, ["exec", "calm_fulton", "ls"]),
     requests.Ps: (Permission.CONTAINER_VIEW, ["ps", "-a"]),
     requests.Logs: (Permission.TERMINAL_OPEN, ["logs", "calm_fulton"]),
+    requests.Events: (Permission.CONTAINER_VIEW, ["events", "--since", "1h", "--until", "1s"]),
     requests.Stats: (Permission.CONTAINER_VIEW, ["stats", "--no-stream"]),
     requests.Top: (Permission.CONTAINER_VIEW, ["top", "calm_fulton"]),
     requests.Diff: (Permission.CONTAINER_VIEW, ["diff", "brave_lovelace"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import select
 import signal
 import subprocess
 
@@ -160,5 +161,40 @@ def test_stats_stream_until_they_are_interrupted(berth):
     argv = [str(ROOT / "script/berth"), "stats", "--format", "{{.Name}} {{.PIDs}}"]
     with subprocess.Popen(argv, env=berth.environment, stdout=subprocess.PIPE, text=True) as streaming:
         assert [streaming.stdout.readline() for _ in range(3)] == ["idle 1\n"] * 3
+        streaming.send_signal(signal.SIGINT)
+        assert streaming.wait(30) == 130
+
+
+def test_events_of_a_life(berth):
+    made = berth.start_long("--name", "eventful", IMAGE, "sleep", "1000")
+    berth.ok("pause", "eventful")
+    berth.ok("unpause", "eventful")
+    berth.ok("exec", "eventful", "true")
+    berth.ok("rename", "eventful", "over")
+    berth.ok("rm", "-f", "over")
+    found = ["events", "--since", "5m", "--until", "0s", "-f", f"container={made}", "--format"]
+    until("its last event", lambda: "destroy" in berth.ok(*found, "{{.Action}}"))
+    said = berth.ok(*found, "{{.Action}}").splitlines()
+    assert said == [
+        "create", "start", "pause", "unpause", "exec_create: true", "exec_start: true", "exec_die", "rename", "die",
+        "destroy",
+    ]  # fmt: skip
+    times = [int(line) for line in berth.ok(*found, "{{.TimeNano}}").split()]
+    assert times == sorted(times)
+
+
+def test_events_stream_as_they_happen(berth):
+    argv = [str(ROOT / "script/berth"), "events", "-f", "type=container", "--format", "{{.Action}} {{.Actor.ID}}"]
+    with subprocess.Popen(argv, env=berth.environment, stdout=subprocess.PIPE, text=True) as streaming:
+        names = iter(f"early{number}" for number in range(1000))
+        made = []
+
+        def is_listening() -> bool:
+            made.append(berth.ok("create", "--name", next(names), IMAGE).strip())
+            return bool(select.select([streaming.stdout], [], [], 0.5)[0])
+
+        until("it listens", is_listening)
+        action, actor = streaming.stdout.readline().split()
+        assert (action, actor in made) == ("create", True)
         streaming.send_signal(signal.SIGINT)
         assert streaming.wait(30) == 130

@@ -12,6 +12,7 @@ from channels.db import database_sync_to_async
 
 from dashboard import gateway
 from dashboard.containers import figures
+from dashboard.containers import services as containers
 from dashboard.containers.models import Container
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -163,3 +164,24 @@ async def test_a_stream_of_stats_is_a_screen_that_ends_at_ctrl_c(door, running, 
     while (frame := await door.hear())["t"] == "screen":
         pass
     assert frame == {"t": "exit", "code": 130}
+
+
+async def test_events_that_have_happened_are_told_and_it_ends(door, running):
+    assert await door.say("events", "--since", "1h", "--until", "0s", "--format", "{{.Type}} {{.Action}}") == 0
+    assert door.out.splitlines() == ["image pull", "container create", "container start"]
+    assert await door.say("events", "--since", "1h", "--until", "0s", "-f", "event=start") == 0
+    assert re.fullmatch(rf"\d{{4}}-.+ container start {running} \(image=ubuntu:14.04, name=calm_tern\)\n", door.out)
+    assert await door.say("events", "-f", "planet=mars") == 1
+    assert door.err == "Error: invalid filter 'planet'\n"
+    assert await door.say("events", "--until", "soon") == 1
+    assert 'invalid value for "until"' in door.err
+
+
+async def test_events_are_told_as_they_happen_until_ctrl_c(door, running, user):
+    await door.send(t="run", argv=["events", "--format", "{{.Action}}"])
+    await asyncio.sleep(0.3)  # it has begun: only what happens from then on is told
+    row = await database_sync_to_async(Container.objects.get)()
+    await database_sync_to_async(containers.rename)(row, user, "bold_cod")
+    assert (await door.until("out"))["text"] == "rename\n"
+    await door.send(t="interrupt")
+    assert (await door.until("exit"))["code"] == 130
