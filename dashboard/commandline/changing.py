@@ -93,6 +93,13 @@ async def unpause(console: Console, request: requests.Unpause) -> int:
     return await each(console, request.names, lambda name: _act(console, name, ask))
 
 
+async def update(console: Console, request: requests.Update) -> int:
+    def ask(container: Container) -> Job | None:
+        return containers.update(container, console.user, dict(request.changes))
+
+    return await each(console, request.names, lambda name: _act(console, name, ask))
+
+
 async def remove_images(console: Console, request: requests.RemoveImages) -> int:
     """In turn: two names may share layers. Returns when the space is free."""
     code = 0

@@ -53,6 +53,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Rename: changing.rename,
     requests.Pause: changing.pause,
     requests.Unpause: changing.unpause,
+    requests.Update: changing.update,
     requests.ContainerPrune: pruning.containers_prune,
     requests.RemoveImages: changing.remove_images,
     requests.Wait: changing.wait,

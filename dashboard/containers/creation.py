@@ -148,7 +148,7 @@ def refuse_impossible(options: ContainerOptions) -> None:
     if options.workdir and not posixpath.isabs(options.workdir):
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
-    _refuse_limits(options)
+    refuse_limits(options)
     _refuse_host_users(options)
     mounting.refuse_impossible(options)
 
@@ -189,7 +189,12 @@ def _require_low_ports(user: Requester) -> None:
         raise DashboardError(msg, status=403)
 
 
-def _refuse_limits(options: ContainerOptions) -> None:
+def refuse_limits(options: ContainerOptions) -> None:
+    """Limits that this host does not give.
+
+    Raises:
+        DashboardError: 400.
+    """
     least = gateway.engine_config().limits.memory_minimum_bytes
     if options.memory_bytes and options.memory_bytes < least:
         msg = f"Minimum memory limit allowed is {least // MIB}MB"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+from django.db import transaction
+
 from dashboard import gateway
-from dashboard.containers import operations, states
+from dashboard.containers import happenings, operations, states
 from dashboard.containers.handlers import container_of
-from dashboard.containers.models import ContainerState
+from dashboard.containers.limits import asked
+from dashboard.containers.models import Container, ContainerState
 from dashboard.core.gate import Permission
+from dashboard.grammar import ContainerOptions
 from dashboard.jobs.registry import JobContext, handler
 
 
@@ -49,3 +53,21 @@ def list_changes(context: JobContext) -> object:
         return {"changes": []}
     found = engine.operations.changes(container_id, is_cancelled=context.cancelled)
     return {"changes": [[str(change.kind), change.path] for change in found]}
+
+
+@handler(operations.UPDATE, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
+def update_container(context: JobContext) -> object:
+    """The engine first: a row never says what is not so."""
+    container, changes = container_of(context), dict(context.params["changes"])
+    options = ContainerOptions.from_json(container.options | changes)
+    wanted = gateway.LimitsWanted(
+        memory_bytes=asked(options.memory_bytes), nano_cpus=asked(options.nano_cpus), pids=asked(options.pids_limit)
+    )
+    gateway.engine().operations.update(container.container_id, wanted)
+    with transaction.atomic():
+        row = Container.objects.select_for_update().get(pk=container.pk)
+        row.options = row.options | changes
+        row.save(update_fields=["options", "updated_at"])
+        happenings.tell(row, "update")
+    states.announce(row)
+    return {}

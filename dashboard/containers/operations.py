@@ -10,19 +10,20 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dashboard.containers import happenings, states
-from dashboard.containers.creation import NameTaken, refuse_name
+from dashboard.containers.creation import NameTaken, refuse_limits, refuse_name
 from dashboard.containers.lifecycle import QUEUE, key_of
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
 from dashboard.core.filters import refuse_unknown
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.times import read_moment
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 
 PAUSE, UNPAUSE = "pause_container", "unpause_container"
-PROCESSES, CHANGES = "list_processes", "list_changes"
+PROCESSES, CHANGES, UPDATE = "list_processes", "list_changes", "update_container"
 HELD: Final = (PAUSE, UNPAUSE)  # kinds of jobs that change whether it is paused
 
 
@@ -139,3 +140,23 @@ def changes(container: Container, user: Requester) -> Job:
     """Have the engine look at what it changed in its root: `changes` of the job's result, pairs of kind and path."""
     require(user, Permission.CONTAINER_VIEW, container)
     return _submit(CHANGES, container, user)
+
+
+def update(container: Container, user: Requester, changes: dict[str, int | None]) -> Job:
+    """Give it other limits, at once if it runs, and for its next starts; other options of it stay.
+
+    `changes` are by the names of `ContainerOptions`; None, and 0, are the server's default.
+
+    Raises:
+        DashboardError: what this host does not give (400), or it is being removed (409).
+    """
+    require(user, Permission.CONTAINER_OPERATE, container)
+    container.refresh_from_db()
+    if container.state in {ContainerState.REMOVING, ContainerState.DEAD}:
+        msg = (
+            f'Cannot update container {container.container_id}: Container is marked for removal and cannot be "update".'
+        )
+        raise DashboardError(msg, status=409)
+    refuse_limits(ContainerOptions.from_json(container.options | changes))
+    named = {"container_id": container.container_id, "changes": changes}
+    return jobs.submit(UPDATE, named, requester=user, queue=QUEUE)  # without a key: each asks for something else

@@ -26,7 +26,7 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
-from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause
+from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
@@ -60,5 +60,6 @@ __all__ = [
     "start_exec",
     "stop",
     "unpause",
+    "update",
     "wait_exit",
 ]

@@ -16,6 +16,7 @@ urlpatterns = [
     path("containers/<str:container_id>/pause/", views.pause, name="container-pause"),
     path("containers/<str:container_id>/unpause/", views.unpause, name="container-unpause"),
     path("containers/<str:container_id>/rename/", views.rename, name="container-rename"),
+    path("containers/<str:container_id>/update/", views.update, name="container-update"),
     path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
     path("containers/<str:container_id>/shell/", views.shell, name="container-shell"),
     path("execs/<str:exec_id>/end/", views.exec_end, name="exec-end"),

@@ -19,14 +19,15 @@ from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
 from dashboard.containers import figures, mounting, services, states
 from dashboard.containers.execs import UP
-from dashboard.containers.forms import RunForm
-from dashboard.containers.limits import limits_in_force
+from dashboard.containers.forms import LimitsForm, RunForm
+from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.grammar.processes import USER_ORIENTED, Now, ProcessLine, cells, titles
+from dashboard.grammar.values import write_cpus, write_size
 from dashboard.jobs.host import host_memory
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
@@ -90,6 +91,7 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "options": options,
         "line": to_line(options) if options else "",
         "limits": limits_in_force(options) if options else None,
+        "limits_form": _limits_form(options) if options else None,
         "slabs": slabs_of(shown.image.stack.select_related("layer")),
         "is_up": shown.state in states.UP,
         "mounts": mounting.shapes(shown, options) if options else [],
@@ -128,6 +130,17 @@ def _looked_into(request: HttpRequest, shown: Container, tab: str) -> dict[str, 
 
 def _labelled(said: list[str]) -> list[tuple[str, str]]:
     return list(zip(titles(USER_ORIENTED), said, strict=True))
+
+
+def _limits_form(options: ContainerOptions) -> LimitsForm:
+    """As it was asked for; empty where nothing was said."""
+    memory, cpus, pids = asked(options.memory_bytes), asked(options.nano_cpus), asked(options.pids_limit)
+    first = {
+        "memory": "" if memory is None else write_size(memory),
+        "cpus": "" if cpus is None else write_cpus(cpus),
+        "pids": pids,
+    }
+    return LimitsForm(initial=first, auto_id="limit-%s")
 
 
 def _choices() -> list[str]:
@@ -264,6 +277,22 @@ def rename(request: HttpRequest, container_id: str) -> HttpResponse:
     services.rename(found, request.user, request.POST.get("name", "").strip())
     if is_htmx(request):
         return said(_("It is called %(name)s now.") % {"name": found.name})
+    return redirect("container", found.container_id)
+
+
+@require_POST
+def update(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    form = LimitsForm(request.POST)
+    if not form.is_valid():
+        name, sentences = next(iter(form.errors.items()))
+        msg = f"{form.fields[name].label}: {sentences[0]}"
+        raise DashboardError(msg, status=400)
+    names = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids": "pids_limit"}
+    changes = {field: form.cleaned_data[name] for name, field in names.items()}
+    _finished(services.update(found, request.user, changes), timeout_s=15)
+    if is_htmx(request):
+        return said(_("%(name)s has these limits from now on.") % {"name": found.name})
     return redirect("container", found.container_id)
 
 

@@ -420,6 +420,7 @@ ERRORS: Final = (
     gettext_noop("The files of container {id} cannot be looked at: {problem}."),
     gettext_noop("More than {count} files have changed in this container: too many to list."),
     gettext_noop("The container could not go on: {problem}"),
+    gettext_noop("The container's limits could not be changed: {problem}"),
     gettext_noop("Nothing can be mounted at {path}: /proc, /sys and /dev belong to the system."),
     gettext_noop("Paths of mounts may not contain control characters or be longer than 4096."),
     gettext_noop("A tmpfs may allow 'exec' and 'suid' only."),

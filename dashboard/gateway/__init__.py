@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.containers.hostcheck import Finding as Finding
     from engine.containers.lifecycle import Started as Started
     from engine.containers.observe import Observed as Observed
+    from engine.containers.operations import LimitsWanted as LimitsWanted
     from engine.containers.record import Exit as Exit
     from engine.containers.states import State as State
     from engine.digest import DiffId as DiffId
@@ -95,6 +96,7 @@ _WHERE = {
     "engine.containers.hostcheck": ("Finding",),
     "engine.containers.lifecycle": ("Started",),
     "engine.containers.observe": ("Observed",),
+    "engine.containers.operations": ("LimitsWanted",),
     "engine.containers.record": ("Exit",),
     "engine.containers.states": ("State",),
     "engine.digest": ("DiffId", "Digest"),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dashboard.grammar import commands, requests
-from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command, string, switch
+from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command, number, string, switch
+from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError
 from dashboard.grammar.flags import Flag, Values
 from dashboard.grammar.processes import read_ps
-from dashboard.grammar.values import read_tail
+from dashboard.grammar.values import read_cpus, read_size, read_tail
 
 SINCE = string("since", text='Show {} since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
 UNTIL = string("until", text='Show {} before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
@@ -27,6 +28,22 @@ def _build_logs(values: Values, words: tuple[str, ...]) -> requests.Logs:
         since=values.get("since", ""),
         until=values.get("until", ""),
     )
+
+
+_LIMITS = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids_limit": "pids_limit"}
+_UPDATE_LATER = (
+    *(("blkio-weight", ""), ("cpu-period", ""), ("cpu-quota", ""), ("cpu-rt-period", ""), ("cpu-rt-runtime", "")),
+    *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("kernel-memory", "")),
+    *(("memory-reservation", ""), ("memory-swap", ""), ("restart", "")),
+)
+
+
+def _build_update(values: Values, words: tuple[str, ...]) -> requests.Update:
+    changes = tuple((field, values[name]) for name, field in _LIMITS.items() if name in values)
+    if not changes:
+        msg = "you must provide one or more flags when using this command"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    return requests.Update(names=words, changes=changes)
 
 
 OPERATIONS: tuple[Command, ...] = (
@@ -106,6 +123,19 @@ OPERATIONS: tuple[Command, ...] = (
         build=lambda _v, w: requests.Rename(name=w[0], new_name=w[1]),
         least=2,
         most=2,
+    ),
+    Command(
+        name="update",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Update configuration of one or more containers",
+        build=_build_update,
+        flags=(
+            Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
+            Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
+            number("pids-limit", text="Tune container pids limit (0 or -1: the server's default)"),
+            *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _UPDATE_LATER),
+        ),
+        least=1,
     ),
     Command(
         name="unpause",

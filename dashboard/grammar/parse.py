@@ -19,7 +19,7 @@ HELP_FLAGS = ("-h", "--help")
 
 _SAME = (
     *("attach", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm"),
-    *("run", "start", "stats", "stop", "top", "unpause", "wait"),
+    *("run", "start", "stats", "stop", "top", "unpause", "update", "wait"),
 )
 GROUPS: dict[str, dict[str, str]] = {
     "container": {name: name for name in _SAME} | {"ls": "ps", "list": "ps", "ps": "ps", "remove": "rm"},

@@ -168,6 +168,12 @@ class Unpause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    names: tuple[str, ...]
+    changes: tuple[tuple[str, int], ...]  # fields of `ContainerOptions`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ContainerPrune:
     force: bool = False
     filters: Filters = ()
@@ -262,6 +268,7 @@ Request = (
     | Rename
     | Pause
     | Unpause
+    | Update
     | ContainerPrune
     | Wait
     | Images

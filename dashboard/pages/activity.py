@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "restart_container": ("rotate-ccw", _("Restart container")),
     "pause_container": ("pause", _("Pause container")),
     "unpause_container": ("play", _("Unpause container")),
+    "update_container": ("cpu", _("Change limits")),
     "list_processes": ("activity", _("List processes")),
     "list_changes": ("list", _("List changed files")),
     "remove_container": ("trash-2", _("Remove container")),

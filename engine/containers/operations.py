@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+import json
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import rootfs
 from engine.containers.observe import observe
 from engine.containers.states import Action, State, require
-from engine.errors import EngineError, WrongState
+from engine.errors import EngineError, RuntimeFailed, WrongState
 from engine.kernel import cgroups
+from engine.kernel.files import write_atomic
 from engine.kernel.procfs import ProcessFacts, process_facts
 from engine.rootfs.places import is_container_id
+from engine.runtime.host import host_facts
 from engine.runtime.passwd import user_names
+from engine.runtime.policy import load_policy
 from engine.runtime.rootfiles import opened_root_of
+from engine.runtime.spec import Spec, resources
 from engine.stats import Sampler
 
 if TYPE_CHECKING:
@@ -34,6 +39,15 @@ class Process:
 
     facts: ProcessFacts
     user: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsWanted:
+    """Of `ContainerRequest`, by the same names. None: the host's default."""
+
+    memory_bytes: int | None = None
+    nano_cpus: int | None = None
+    pids: int | None = None
 
 
 class Operations:
@@ -73,6 +87,38 @@ class Operations:
                 msg = f"Container {container_id} is not paused"
                 raise WrongState(msg, subject=container_id)
             self._parts.runc.resume(container_id, folder.bundle.runc_log)
+
+    def update(self, container_id: str, wanted: LimitsWanted) -> None:
+        """Other limits, at once if it runs, and for its next starts. One that was never started gets them there.
+
+        Raises:
+            RequestRefused: out of range, or above the host's ceiling; nothing is changed.
+            RuntimeFailed: the kernel refuses one; the next start has the old ones, and so has this run, as far as it can.
+        """
+        with self._locks.hold(container_id):
+            folder = self._container(container_id)
+            if not folder.is_there():
+                return
+            config, before = self._parts.config, folder.request()
+            policy, host = load_policy(config.policy_file), host_facts()
+            request = replace(before, **asdict(wanted))
+            given = resources(request, policy, host, config.limits)
+            if observe(config, folder, self._parts.runc).state is State.RUNNING:
+                try:
+                    self._apply(folder, given)
+                except RuntimeFailed:
+                    with contextlib.suppress(EngineError):
+                        self._apply(folder, resources(before, policy, host, config.limits))
+                    raise
+            folder.replace_request(request)
+
+    def _apply(self, folder: ContainerFolder, given: Spec) -> None:
+        kept = {name: value for name, value in given.items() if name != "devices"}
+        write_atomic(folder.resources_file, json.dumps(kept).encode(), mode=0o600)
+        try:
+            self._parts.runc.update(folder.container_id, folder.resources_file, folder.bundle.runc_log)
+        finally:
+            folder.resources_file.unlink(missing_ok=True)
 
     def processes(self, container_id: str) -> list[Process]:
         """All its processes, those of further commands too, in the order of their numbers.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
 
-_START_S, _DELETE_S, _VERSION_S, _PAUSE_S = 30.0, 30.0, 10.0, 30.0
+_START_S, _DELETE_S, _VERSION_S, _PAUSE_S, _UPDATE_S = 30.0, 30.0, 10.0, 30.0, 30.0
 _STATE_LIMIT_BYTES = 4 * 1024 * 1024
 _VERSION = re.compile(r"^runc version (\S+)", re.MULTILINE)
 
@@ -81,6 +81,18 @@ class Runc:
             msg = f"The container could not go on: {_said(error, log)}"
             raise RuntimeFailed(msg, subject=container_id) from error
 
+    def update(self, container_id: str, resources: Path, log: Path) -> None:
+        """Give a running container other limits: the OCI resources in that file; what is not in it stays.
+
+        Raises:
+            RuntimeFailed: the kernel refuses one (less memory than is in use); some may have been changed.
+        """
+        try:
+            self._run("update", "--resources", str(resources), container_id, log=log, timeout_s=_UPDATE_S)
+        except ProcessFailed as error:
+            msg = f"The container's limits could not be changed: {_said(error, log)}"
+            raise RuntimeFailed(msg, subject=container_id) from error
+
     def is_paused(self, container_id: str) -> bool:
         """Asked of the kernel, so true whoever did it."""
         return cgroups.is_frozen(f"{self._config.cgroup}/{container_id}")
@@ -124,9 +136,9 @@ class Runc:
             return {entry.name for entry in self.root.iterdir() if entry.is_dir()}
         return set()
 
-    def _run(self, command: str, container_id: str, *, log: Path, timeout_s: float) -> None:
+    def _run(self, *words: str, log: Path, timeout_s: float) -> None:
         argv = [str(self._config.runc), "--root", str(self.root), "--log", str(log), "--log-format", "json"]
-        run([*argv, command, container_id], timeout_s=timeout_s)
+        run([*argv, *words], timeout_s=timeout_s)
 
 
 def _is_alive(state: RuncState | None) -> bool:

@@ -198,3 +198,20 @@ def test_events_stream_as_they_happen(berth):
         assert (action, actor in made) == ("create", True)
         streaming.send_signal(signal.SIGINT)
         assert streaming.wait(30) == 130
+
+
+def test_limits_are_updated_live_and_for_the_next_start(berth):
+    berth.start_long("--name", "grown", "-m", "64m", IMAGE, "sleep", "1000")
+    seen = ["exec", "grown", "sh", "-c", "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max"]
+
+    def limit() -> str:
+        return berth.run_command(*seen).stdout.strip()
+
+    assert limit() == str(64 << 20)
+    assert berth.ok("update", "-m", "96m", "--pids-limit", "44", "grown") == "grown\n"
+    assert limit() == str(96 << 20)
+    assert berth.ok("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", "grown") == f"{96 << 20} 44\n"
+    berth.ok("restart", "-t", "0", "grown")
+    assert limit() == str(96 << 20)
+    assert "Minimum memory limit allowed" in refused(berth, "update", "-m", "1m", "grown")
+    assert limit() == str(96 << 20)

@@ -20,6 +20,7 @@ DOCKERS = (
     "No such container: …",
     "Container … is not running",
     "Container … is already paused",
+    'Cannot update container …: Container is marked for removal and cannot be "update".',
     "Container … is not paused",
     "Container … is paused, unpause the container before exec",
     "Cannot kill container: …: Container … is not running",

@@ -210,6 +210,12 @@ class Operations:
     def __init__(self, engine) -> None:
         self._engine = engine
         self.taken = {}
+        self.update_fails = None
+
+    def update(self, container_id, wanted):
+        if self.update_fails:
+            raise self.update_fails
+        self._engine.calls.append(("update", container_id, wanted))
 
     def figures(self):
         return self.taken

@@ -185,3 +185,17 @@ async def test_events_are_told_as_they_happen_until_ctrl_c(door, running, user):
     assert (await door.until("out"))["text"] == "rename\n"
     await door.send(t="interrupt")
     assert (await door.until("exit"))["code"] == 130
+
+
+async def test_update_changes_limits_and_prints_the_names(door, running):
+    assert await door.say("update", "-m", "64m", "--cpus", "0.5", "--pids-limit", "99", "calm_tern") == 0, door.err
+    assert door.out == "calm_tern\n"
+    shown = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}"
+    assert await door.say("inspect", "-f", shown, "calm_tern") == 0
+    assert door.out == f"{64 << 20} 500000000 99\n"
+    assert await door.say("container", "update", "calm_tern") == 1
+    assert "you must provide one or more flags when using this command" in door.err
+    assert await door.say("update", "-m", "1k", "calm_tern") == 1
+    assert door.err == "Error: Minimum memory limit allowed is 6MB\n"
+    assert await door.say("update", "--blkio-weight", "100", "calm_tern") == 125
+    assert "has no --blkio-weight yet" in door.err

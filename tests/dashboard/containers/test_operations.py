@@ -16,6 +16,7 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
 from dashboard.grammar import ContainerOptions, ExecOptions
 from dashboard.jobs.models import Job
+from engine.errors import RuntimeFailed
 
 
 @pytest.fixture
@@ -204,3 +205,38 @@ def test_two_renames_at_once_give_one_name_once(made, user):
         thread.join()
     assert len(failed) == 1
     assert Container.objects.filter(name="wanted").count() == 1
+
+
+def test_other_limits_are_the_engines_and_then_the_rows(running, user, queue, engine):
+    before = dict(running.options)
+    services.update(running, user, {"memory_bytes": 64 << 20, "pids_limit": -1})
+    queue.run()
+    wanted = gateway.LimitsWanted(memory_bytes=64 << 20, nano_cpus=None, pids=None)
+    assert ("update", running.container_id, wanted) in engine.calls
+    running.refresh_from_db()
+    assert running.options == before | {"memory_bytes": 64 << 20, "pids_limit": -1}
+    services.update(running, user, {"nano_cpus": 500_000_000})
+    queue.run()
+    running.refresh_from_db()
+    assert (running.options["memory_bytes"], running.options["nano_cpus"]) == (64 << 20, 500_000_000)
+
+
+def test_limits_that_cannot_be_leave_everything_as_it_was(running, user, queue, engine):
+    for changes, sentence in (
+        ({"memory_bytes": 1024}, "Minimum memory limit allowed is 6MB"),
+        ({"nano_cpus": 10**15}, "range of CPUs is from 0.01"),
+    ):
+        with pytest.raises(DashboardError, match=sentence):
+            services.update(running, user, changes)
+    engine.operations.update_fails = RuntimeFailed("The container's limits could not be changed: busy")
+    before = dict(running.options)
+    job = services.update(running, user, {"memory_bytes": 64 << 20})
+    queue.run()
+    assert "could not be changed" in Job.objects.get(pk=job.pk).error
+    running.refresh_from_db()
+    assert running.options == before
+    Container.objects.filter(pk=running.pk).update(state="removing")
+    with pytest.raises(DashboardError, match='marked for removal and cannot be "update"'):
+        services.update(running, user, {"memory_bytes": 64 << 20})
+    with pytest.raises(Denied):
+        services.update(running, None, {"memory_bytes": 64 << 20})

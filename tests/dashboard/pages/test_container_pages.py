@@ -389,3 +389,16 @@ def test_what_containers_take_is_shown_and_refreshed(page, world, monkeypatch):
     for said in ("42", "64MiB", "3kB received, 4kB sent", "1kB read, 2kB written"):
         assert said in now
     assert "part=now" not in page.get(f"/containers/{world.exited.container_id}/").content.decode()
+
+
+def test_limits_are_changed_on_the_page(page, world, at_once):
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'action="{address}update/"' in body
+    assert re.search(r'name="cpus" value="1.5"', body)
+    answer = page.post(f"{address}update/", {"memory": "64m", "cpus": "", "pids": "99"}, headers={"HX-Request": "true"})
+    assert world.running.name in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    wanted = {"memory_bytes": 64 << 20, "nano_cpus": None, "pids_limit": 99}
+    assert Job.objects.get(kind="update_container").params["changes"] == wanted
+    assert page.post(f"{address}update/", {"memory": "much"}).status_code == 400
+    assert page.post(f"{address}update/", {"memory": "1k"}).status_code == 400

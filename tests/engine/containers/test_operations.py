@@ -7,8 +7,10 @@ import time
 
 import pytest
 
+from engine.containers.operations import LimitsWanted
 from engine.containers.states import State
-from engine.errors import RuntimeFailed, WrongState
+from engine.errors import RequestRefused, RuntimeFailed, WrongState
+from engine.kernel import cgroups
 from tests.engine.test_api import attach
 from tests.support.waiting import until
 
@@ -164,3 +166,48 @@ def test_traffic_is_counted_from_the_containers_side(lab):
 
 def _sent(lab, container_id) -> int:
     return lab.engine.operations.figures()[container_id].sent_bytes
+
+
+def _limits(lab, container_id) -> tuple[int, int, int]:
+    """Memory, share of the processors in thousandths, processes: as the kernel has them."""
+    path = f"{lab.config.cgroup}/{container_id}"
+    found = {}
+    for hierarchy in cgroups.hierarchies():
+        for name in ("memory.limit_in_bytes", "memory.max", "cpu.cfs_quota_us", "cpu.max", "pids.max"):
+            with contextlib.suppress(OSError):
+                found[name] = int((hierarchy.folder(path) / name).read_text().split()[0])
+    memory = found.get("memory.limit_in_bytes", found.get("memory.max"))
+    return memory, found.get("cpu.cfs_quota_us", found.get("cpu.max")) // 100, found["pids.max"]
+
+
+def test_limits_are_changed_while_it_runs_and_for_its_next_start(lab):
+    wanted = LimitsWanted(memory_bytes=48 << 20, nano_cpus=500_000_000, pids=33)
+    with lab.started("/bin/sleep", "60", memory_bytes=64 << 20) as container_id:
+        lab.engine.operations.pause(container_id)
+        lab.engine.operations.update(container_id, wanted)
+        assert lab.engine.observe(container_id).paused
+        lab.engine.operations.unpause(container_id)
+        assert _limits(lab, container_id) == (48 << 20, 500, 33)
+        lab.engine.operations.update(container_id, LimitsWanted(memory_bytes=96 << 20, nano_cpus=500_000_000, pids=33))
+        assert _limits(lab, container_id) == (96 << 20, 500, 33)
+        lab.engine.stop(container_id, 0)
+        lab.engine.release(container_id)
+        lab.engine.operations.update(container_id, wanted)
+        lab.engine.start(container_id)
+        assert _limits(lab, container_id) == (48 << 20, 500, 33)
+        assert not (lab.config.container(container_id) / "resources.json").exists()
+
+
+def test_limits_that_cannot_be_leave_a_running_container_as_it_was(lab):
+    script = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo ready; read y"
+    with lab.started("/bin/bash", "-c", script, open_stdin=True, memory_bytes=128 << 20) as container_id:
+        lab.wait_for_output(container_id, "ready")
+        before = _limits(lab, container_id)
+        with pytest.raises(RequestRefused, match="Minimum memory limit"):
+            lab.engine.operations.update(container_id, LimitsWanted(memory_bytes=1))
+        if any(hierarchy.version == 1 and "memory" in hierarchy.controllers for hierarchy in cgroups.hierarchies()):
+            with pytest.raises(RuntimeFailed, match="The container's limits could not be changed"):
+                lab.engine.operations.update(container_id, LimitsWanted(memory_bytes=8 << 20))
+        assert _limits(lab, container_id) == before
+        assert lab.engine.observe(container_id).state is State.RUNNING
+    lab.engine.operations.update("e" * 64, LimitsWanted())  # never started: there is nothing to change
