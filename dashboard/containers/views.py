@@ -35,6 +35,7 @@ from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
 MOST_CHANGES = 2000
+STOP_POLLING = 286  # htmx's own
 _TABS = ("overview", "logs", "processes", "changes", "inspect")
 LOOK_S = 10  # how long a page waits for the engine to look into a container
 _PARTS = {"head": "containers/head.html", "execs": "containers/execs.html", "now": "containers/now.html"}
@@ -82,6 +83,9 @@ def _container(request: HttpRequest, container_id: str, permission: Permission) 
 
 @require_safe
 def container(request: HttpRequest, container_id: str) -> HttpResponse:
+    if request.GET.get("part") == "now" and not Container.objects.filter(container_id=container_id).exists():
+        require(request.user, Permission.CONTAINER_VIEW)
+        return HttpResponse(status=STOP_POLLING)
     shown = _container(request, container_id, Permission.CONTAINER_VIEW)
     tab = request.GET.get("tab", "overview")
     options = ContainerOptions.from_json(shown.options) if shown.options else None
@@ -291,9 +295,13 @@ def update(request: HttpRequest, container_id: str) -> HttpResponse:
     names = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids": "pids_limit"}
     changes = {field: form.cleaned_data[name] for name, field in names.items()}
     _finished(services.update(found, request.user, changes), timeout_s=15)
-    if is_htmx(request):
-        return said(_("%(name)s has these limits from now on.") % {"name": found.name})
-    return redirect("container", found.container_id)
+    address = reverse("container", args=[found.container_id])
+    if not is_htmx(request):
+        return redirect(address)
+    response = go_to(address)
+    message = _("%(name)s has these limits from now on.") % {"name": found.name}
+    response["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "success"}})
+    return response
 
 
 @require_POST

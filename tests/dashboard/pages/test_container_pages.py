@@ -388,6 +388,7 @@ def test_what_containers_take_is_shown_and_refreshed(page, world, monkeypatch):
     assert 'id="now" class="facts" hx-swap-oob="true"' in now
     for said in ("42", "64MiB", "3kB received, 4kB sent", "1kB read, 2kB written"):
         assert said in now
+    assert page.get(f"/containers/{'0' * 64}/?part=now").status_code == 286
     assert "part=now" not in page.get(f"/containers/{world.exited.container_id}/").content.decode()
 
 
