@@ -55,6 +55,18 @@ class ContainerOptions(Stored):
     mounts: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
     storage_bytes: int | None = None
+    labels: tuple[str, ...] = ()  # key=value
+    hosts: tuple[str, ...] = ()  # name:address
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    domainname: str = ""
+    groups: tuple[str, ...] = ()
+    init: bool = False
+    read_only: bool = False
+    shm_bytes: int | None = None
+    stop_signal: str = ""
+    stop_timeout_s: int | None = None
 
 
 def mounts_of(options: ContainerOptions) -> list[mounts.Mount]:
@@ -86,6 +98,8 @@ def _switches(options: ContainerOptions) -> list[str]:
         (options.tty, "-t"),
         (options.auto_remove, "--rm"),
         (options.publish_all, "-P"),
+        (options.init, "--init"),
+        (options.read_only, "--read-only"),
     )
     return [word for is_set, word in table if is_set]
 
@@ -110,7 +124,37 @@ def _pairs(options: ContainerOptions) -> list[str]:
     said += [("-v", item) for item in options.volumes]
     said += [("--mount", item) for item in options.mounts]
     said += [("--tmpfs", item) for item in options.tmpfs]
+    said += [(flag, item) for flag, items in _lists(options) for item in items]
+    said += _singles(options)
     return [word for flag, value in said if value is not None for word in (flag, value)]
+
+
+def _lists(options: ContainerOptions) -> list[tuple[str, tuple[str, ...]]]:
+    return [
+        ("-l", options.labels),
+        ("--add-host", options.hosts),
+        ("--dns", options.dns),
+        ("--dns-search", options.dns_search),
+        ("--dns-option", options.dns_options),
+        ("--group-add", options.groups),
+    ]
+
+
+def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
+    return [
+        ("--domainname", options.domainname or None),
+        ("--shm-size", _size(options.shm_bytes)),
+        ("--stop-signal", options.stop_signal or None),
+        ("--stop-timeout", _number(options.stop_timeout_s)),
+    ]
+
+
+def _size(value: int | None) -> str | None:
+    return None if value is None else write_size(value)
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def to_line(options: ContainerOptions, *, program: str = "docker", verb: str = "run") -> str:

@@ -46,6 +46,18 @@ options = st.builds(
     mounts=some_of("type=volume,source=data,target=/x", "dst=/y,ro", '"target=/a,b",type=tmpfs,tmpfs-size=1m'),
     tmpfs=some_of("/run", "/tmp:size=64m,mode=1770,exec"),
     storage_bytes=st.none() | st.integers(0, 2**50),
+    labels=some_of("a=b", "com.example.x=", "k=v=w"),
+    hosts=some_of("db:10.0.0.1", "a.b:::1", "gate:host-gateway"),
+    dns=some_of("9.9.9.9", "127.0.0.1"),
+    dns_search=some_of("example.com", "."),
+    dns_options=some_of("ndots:2", "rotate"),
+    domainname=words,
+    groups=some_of("audio", "1234"),
+    init=st.booleans(),
+    read_only=st.booleans(),
+    shm_bytes=st.none() | st.integers(0, 2**40),
+    stop_signal=words,
+    stop_timeout_s=st.none() | st.integers(-1, 10**6),
 )
 
 

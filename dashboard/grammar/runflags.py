@@ -1,0 +1,165 @@
+"""The flags of `run` and `create`, and how they become a request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dashboard.grammar import mounts, requests
+from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.mounts import checked, read_storage
+from dashboard.grammar.options import ContainerOptions
+from dashboard.grammar.ports import read_exposed, read_publish
+from dashboard.grammar.runvalues import (
+    read_group,
+    read_host,
+    read_label_text,
+    read_pull,
+    read_resolver_option,
+    read_search,
+    read_server,
+    read_userns,
+)
+from dashboard.grammar.values import read_cpus, read_environment, read_size
+
+DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
+
+_LATER = (
+    *("annotation", "blkio-weight", "cap-add", "cap-drop", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
+    *("cpuset-cpus", "cpuset-mems", "device", "gpus", "health-cmd", "health-interval", "health-retries"),
+    *("health-timeout", "ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
+    *("mac-address", "memory-reservation", "memory-swap", "memory-swappiness", "network", "net", "oom-score-adj"),
+    *("pid", "restart", "runtime", "security-opt", "sysctl", "ulimit", "uts", "volume-driver", "volumes-from"),
+)
+_LATER_SHORT = (("attach", "a"), ("cpu-shares", "c"))
+_LATER_SWITCHES = ("no-healthcheck", "oom-kill-disable", "privileged", "disable-content-trust")
+UNSUPPORTED = (
+    *(Flag(name=name, read=str, is_unsupported=True) for name in _LATER),
+    *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _LATER_SHORT),
+    *(Flag(name=name, is_unsupported=True) for name in _LATER_SWITCHES),
+)
+
+
+def listed(name: str, read: Callable[[str], object], text: str) -> Flag:
+    return Flag(name=name, read=read, kind="list", repeats=True, help=text)
+
+
+CONTAINER_FLAGS = (
+    listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
+    string("cidfile", text="Write the container ID to the file"),
+    listed("dns", read_server, "Set custom DNS servers"),
+    listed("dns-option", read_resolver_option, "Set DNS options"),
+    listed("dns-search", read_search, "Set custom DNS search domains"),
+    string("domainname", text="Container NIS domain name"),
+    listed("env-file", str, "Read in a file of environment variables"),
+    listed("group-add", read_group, "Add additional groups to join"),
+    switch("init", text="Run an init inside the container that forwards signals and reaps processes"),
+    Flag(name="label", short="l", read=read_label_text, kind="list", repeats=True, help="Set meta data on a container"),
+    listed("label-file", str, "Read in a line delimited file of labels"),
+    switch("read-only", text="Mount the container's root filesystem as read only"),
+    Flag(name="shm-size", read=read_size, kind="bytes", help="Size of /dev/shm"),
+    string("stop-signal", text="Signal to stop the container"),
+    number("stop-timeout", text="Timeout (in seconds) to stop a container"),
+    string("entrypoint", text="Overwrite the default ENTRYPOINT of the image"),
+    Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
+    Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
+    Flag(name="expose", read=read_exposed, kind="list", repeats=True, help="Expose a port or a range of ports"),
+    string("hostname", "h", "Container host name"),
+    switch("interactive", "i", "Keep STDIN open even if not attached"),
+    Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
+    string("name", text="Assign a name to the container"),
+    number("pids-limit", text="Tune container pids limit (0 or -1: the server's default, as there always is a limit)"),
+    string("platform", text="Set platform if server is multi-platform capable"),
+    Flag(
+        name="publish",
+        short="p",
+        read=read_publish,
+        kind="list",
+        repeats=True,
+        help="Publish a container's port(s) to the host",
+    ),
+    switch("publish-all", "P", "Publish all exposed ports to random ports"),
+    Flag(name="pull", read=read_pull, help='Pull image before running ("always", "missing", "never")'),
+    switch("quiet", "q", "Suppress the pull output"),
+    switch("rm", text="Automatically remove the container when it exits"),
+    switch("tty", "t", "Allocate a pseudo-TTY"),
+    Flag(name="storage-opt", read=read_storage, kind="list", help="Storage driver options (size=<bytes>)"),
+    Flag(name="tmpfs", read=checked(mounts.tmpfs), kind="list", repeats=True, help="Mount a tmpfs directory"),
+    Flag(name="mount", read=checked(mounts.mount), kind="mount", repeats=True, help="Attach a filesystem mount"),
+    Flag(name="volume", short="v", read=checked(mounts.volume), kind="list", repeats=True, help="Bind mount a volume"),
+    string("user", "u", "Username or UID (format: <name|uid>[:<group|gid>])"),
+    Flag(name="userns", read=read_userns, help="User namespace to use"),
+    string("workdir", "w", "Working directory inside the container"),
+)
+RUN_FLAGS = (
+    *CONTAINER_FLAGS,
+    switch("detach", "d", "Run container in background and print container ID"),
+    DETACH_KEYS,
+    switch("sig-proxy", text="Proxy received signals to the process (default true)"),
+)
+
+
+def container_options(values: Values, words: tuple[str, ...]) -> ContainerOptions:
+    return ContainerOptions(
+        image=words[0],
+        command=words[1:],
+        name=values.get("name", ""),
+        env=values.get("env", ()),
+        workdir=values.get("workdir", ""),
+        user=values.get("user", ""),
+        hostname=values.get("hostname", ""),
+        entrypoint=values.get("entrypoint"),
+        interactive=values.get("interactive", False),
+        tty=values.get("tty", False),
+        detach=values.get("detach", False),
+        auto_remove=values.get("rm", False),
+        memory_bytes=values.get("memory"),
+        nano_cpus=values.get("cpus"),
+        pids_limit=values.get("pids_limit"),
+        platform=values.get("platform", ""),
+        userns=values.get("userns", ""),
+        publish=values.get("publish", ()),
+        publish_all=values.get("publish_all", False),
+        expose=values.get("expose", ()),
+        volumes=values.get("volume", ()),
+        mounts=values.get("mount", ()),
+        tmpfs=values.get("tmpfs", ()),
+        storage_bytes=values.get("storage_opt"),
+        labels=values.get("label", ()),
+        hosts=values.get("add_host", ()),
+        dns=values.get("dns", ()),
+        dns_search=values.get("dns_search", ()),
+        dns_options=values.get("dns_option", ()),
+        domainname=values.get("domainname", ""),
+        groups=values.get("group_add", ()),
+        init=values.get("init", False),
+        read_only=values.get("read_only", False),
+        shm_bytes=values.get("shm_size"),
+        stop_signal=values.get("stop_signal", ""),
+        stop_timeout_s=values.get("stop_timeout"),
+    )
+
+
+def client_files(values: Values) -> requests.ClientFiles:
+    return requests.ClientFiles(
+        env=values.get("env_file", ()), labels=values.get("label_file", ()), cid=values.get("cidfile", "")
+    )
+
+
+def build_run(values: Values, words: tuple[str, ...]) -> requests.Run:
+    return requests.Run(
+        options=container_options(values, words),
+        detach_keys=values.get("detach_keys", ""),
+        pull=values.get("pull", "missing"),
+        quiet=values.get("quiet", False),
+        files=client_files(values),
+        sig_proxy=values.get("sig_proxy", True),
+    )
+
+
+def build_create(values: Values, words: tuple[str, ...]) -> requests.Create:
+    return requests.Create(
+        options=container_options(values, words),
+        pull=values.get("pull", "missing"),
+        quiet=values.get("quiet", False),
+        files=client_files(values),
+    )

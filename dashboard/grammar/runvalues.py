@@ -1,0 +1,116 @@
+"""Values of the flags of `run` and `create` alone: each function reads one spelling or raises `ValueRefused`.
+
+Source: Docker CLI reference, "docker run", and docker/cli opts (behaviour and error texts, not code).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+
+from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.values import is_hostname, read_label
+
+HOST_GATEWAY = "host-gateway"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DOMAIN = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(?:\.[a-zA-Z0-9_-]{1,63})*\.?\Z", re.ASCII)
+_RESOLVER_OPTION = re.compile(r"[a-z][a-z0-9-]*(?::\d{1,5})?\Z", re.ASCII)
+_BLANKS = " \t"
+_DOMAIN_LIMIT = 253
+
+
+def read_pull(text: str) -> str:
+    if text not in {"always", "missing", "never"}:
+        msg = f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"'
+        raise ValueRefused(msg)
+    return text
+
+
+def read_userns(text: str) -> str:
+    if text not in {"", "host"}:
+        msg = "invalid USER mode"
+        raise ValueRefused(msg)
+    return text
+
+
+def read_label_text(text: str) -> str:
+    """`key=value`; `key` alone is `key=`."""
+    key, value = read_label(text)
+    return f"{key}={value}"
+
+
+def read_host(text: str) -> str:
+    """`name:address` or `name=address` of `--add-host`, as `name:address`."""
+    name, sign, address = text.partition("=") if "=" in text.partition(":")[0] else text.partition(":")
+    if not sign or not is_hostname(name):
+        msg = f'bad format for add-host: "{text}"'
+        raise ValueRefused(msg)
+    if address == HOST_GATEWAY:
+        return f"{name}:{address}"
+    try:
+        return f"{name}:{ipaddress.ip_address(address.removeprefix('[').removesuffix(']'))}"
+    except ValueError as error:
+        msg = f'invalid IP address in add-host: "{address}"'
+        raise ValueRefused(msg) from error
+
+
+def read_server(text: str) -> str:
+    """A name server of `--dns`."""
+    try:
+        found = ipaddress.ip_address(text.strip())
+    except ValueError as error:
+        msg = f"{text} is not an ip address"
+        raise ValueRefused(msg) from error
+    if found.version != 4:
+        msg = "containers have no IPv6 address, so a name server with one cannot be asked"
+        raise ValueRefused(msg)
+    return str(found)
+
+
+def read_search(text: str) -> str:
+    """A domain of `--dns-search`; "." is none at all."""
+    if text == ".":
+        return text
+    if len(text) > _DOMAIN_LIMIT or not _DOMAIN.match(text):
+        msg = f"{text} is not a valid domain"
+        raise ValueRefused(msg)
+    return text
+
+
+def read_resolver_option(text: str) -> str:
+    """`ndots:2`, `rotate`."""
+    if not _RESOLVER_OPTION.match(text):
+        msg = f"{text} is not an option of resolv.conf"
+        raise ValueRefused(msg)
+    return text
+
+
+def read_group(text: str) -> str:
+    if not text or ":" in text or _CONTROL.search(text):
+        msg = f"invalid group: '{text}'"
+        raise ValueRefused(msg)
+    return text
+
+
+def file_entries(text: str, name: str) -> Iterator[tuple[str, str | None]]:
+    """What a file of `--env-file` or `--label-file` says: names, each with its value; None where none is given.
+
+    `#` begins a comment line. `name` of the file stands in the sentences.
+
+    Raises:
+        ValueRefused: a line without a name, or a name with a blank in it.
+    """
+    for raw in text.removeprefix("\ufeff").splitlines():
+        line = raw.lstrip(_BLANKS)
+        if not line or line.startswith("#"):
+            continue
+        key, sign, value = line.partition("=")
+        key = key.lstrip(_BLANKS)
+        if not key:
+            msg = f"invalid env file ({name}): no variable name on line '{line}'"
+            raise ValueRefused(msg)
+        if any(blank in key for blank in _BLANKS):
+            msg = f"invalid env file ({name}): variable '{key}' contains whitespaces"
+            raise ValueRefused(msg)
+        yield key, value if sign else None
