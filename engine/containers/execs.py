@@ -132,7 +132,7 @@ class Execs:
         with opened_root_of(init.pid) as root:
             if not init.is_alive():  # looked at after opening: the root is this container's
                 raise _not_running(container.container_id)
-            user = resolve_user(root, request.user or own.user or image.user or "", own.ids)
+            user = resolve_user(root, request.user or own.user or image.user or "", own.ids, more=own.groups)
             working_dir = find_folder(root, request.working_dir or own.working_dir or image.working_dir or "/")
             arguments = request.command or (find_shell(root, user),)
             env = exec_environment(image, own, request, user)

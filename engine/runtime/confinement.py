@@ -70,7 +70,11 @@ def device_rules() -> list[dict[str, Any]]:
 SHM_BYTES = 64 * 1024 * 1024
 
 
-def system_mounts() -> list[dict[str, Any]]:
+INIT_PLACE = "/sbin/docker-init"  # where people know it from
+INIT_OPTIONS = ("bind", "rprivate", "ro", "nosuid", "nodev")
+
+
+def system_mounts(shm_bytes: int = SHM_BYTES) -> list[dict[str, Any]]:
     """The mounts of the system's own file systems, in order."""
     quiet = ["nosuid", "noexec", "nodev"]
     return [
@@ -94,7 +98,7 @@ def system_mounts() -> list[dict[str, Any]]:
             "destination": "/dev/shm",  # noqa: S108 - the container's own
             "type": "tmpfs",
             "source": "shm",
-            "options": [*quiet, "mode=1777", f"size={SHM_BYTES // 1024}k"],
+            "options": [*quiet, "mode=1777", f"size={shm_bytes}"],
         },
     ]
 

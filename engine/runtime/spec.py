@@ -46,6 +46,8 @@ class SpecPaths:
     cgroup: str
     ids: IdRange | None = None
     userns: Path | None = None
+    init: Path | None = None
+    init_at: str = ""
 
 
 def build_spec(
@@ -67,9 +69,13 @@ def build_spec(
     return {
         "ociVersion": "1.0.2",
         "process": _process(image, request, policy, host, user, paths),
-        "root": {"path": str(paths.rootfs), "readonly": False},
+        "root": {"path": str(paths.rootfs), "readonly": request.read_only},
         "hostname": request.effective_hostname,
-        "mounts": [*confinement.system_mounts(), *_file_mounts(paths)],
+        "mounts": [
+            *confinement.system_mounts(request.shm_bytes or confinement.SHM_BYTES),
+            *_file_mounts(paths, read_only=request.read_only),
+            *_init_mounts(paths),
+        ],
         "linux": _linux(request, policy, host, paths, limits, seccomp),
     }
 
@@ -115,7 +121,7 @@ def _process(  # noqa: PLR0917
     process: Spec = {
         "terminal": request.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
-        "args": list(arguments_of(image, request)),
+        "args": [*((confinement.INIT_PLACE, "--") if request.init else ()), *arguments_of(image, request)],
         "env": list(environment_of(image, request, user)),
         "cwd": paths.working_dir,
         # No inheritable and no ambient ones: CVE-2022-24769.
@@ -129,14 +135,22 @@ def _process(  # noqa: PLR0917
     return process
 
 
-def _file_mounts(paths: SpecPaths) -> list[Spec]:
+def _init_mounts(paths: SpecPaths) -> list[Spec]:
+    if paths.init is None:
+        return []
+    options = list(confinement.INIT_OPTIONS)
+    return [{"destination": paths.init_at, "type": "bind", "source": str(paths.init), "options": options}]
+
+
+def _file_mounts(paths: SpecPaths, *, read_only: bool) -> list[Spec]:
     places = (
         (paths.resolv_conf, paths.resolv_conf_at),
         (paths.hostname, paths.hostname_at),
         (paths.hosts, paths.hosts_at),
     )
+    extra = ["ro"] if read_only else []
     return [
-        {"destination": destination, "type": "bind", "source": str(source), "options": list(_BIND)}
+        {"destination": destination, "type": "bind", "source": str(source), "options": [*_BIND, *extra]}
         for source, destination in places
     ]
 

@@ -54,7 +54,8 @@ _BIND_FLAGS = frozenset({"bind", "rprivate", "rw", "ro", "nosuid", "nodev", "noe
 class Place:
     """Where this container's things lie: all that its spec may point to; and who its users are on the host.
 
-    `made_before`: it has no ids of its own because it was made before Berth had user namespaces.
+    `made_before`: it has no ids of its own because it was made before Berth had user namespaces. `init`: the one
+    program of the host that it may be given to run as its first.
     """
 
     rootfs: Path
@@ -64,6 +65,7 @@ class Place:
     userns: Path | None = None
     ids: IdRange | None = None
     made_before: bool = False
+    init: Path | None = None
 
 
 def check_spec(spec: dict[str, Any], policy: Policy, place: Place) -> None:
@@ -134,9 +136,11 @@ def _process_complaints(process: dict[str, Any], policy: Policy) -> Iterator[str
 
 
 def _mount_complaints(mounts: list[dict[str, Any]], place: Place) -> Iterator[str]:
-    system = {mount["destination"]: mount for mount in confinement.system_mounts()}
+    system = {mount["destination"]: mount for mount in confinement.system_mounts(_shm_bytes(mounts))}
     for mount in mounts:
         destination = str(mount.get("destination", ""))
+        if place.init is not None and mount == _init_mount(place.init, destination) and not _is_system(destination):
+            continue
         if destination in system:
             if mount != system[destination]:
                 yield f"another {destination}"
@@ -149,6 +153,18 @@ def _mount_complaints(mounts: list[dict[str, Any]], place: Place) -> Iterator[st
             yield f"a mount at {destination}"
     if missing := set(system) - {mount.get("destination") for mount in mounts}:
         yield f"no {', '.join(sorted(missing))}"
+
+
+def _shm_bytes(mounts: list[dict[str, Any]]) -> int:
+    """Shared memory may have any size: what is written there counts as the container's memory."""
+    options = [str(option) for mount in mounts if mount.get("destination") == "/dev/shm" for option in mount["options"]]  # noqa: S108
+    sizes = [option.removeprefix("size=") for option in options if option.startswith("size=")]
+    return int(sizes[0]) if len(sizes) == 1 and sizes[0].isdecimal() else confinement.SHM_BYTES
+
+
+def _init_mount(program: Path, destination: str) -> dict[str, Any]:
+    options = ["bind", "rprivate", "ro", "nosuid", "nodev"]
+    return {"destination": destination, "type": "bind", "source": str(program), "options": options}
 
 
 def _is_system(path: str) -> bool:

@@ -91,6 +91,8 @@ def _set(spec, path, value):
         spec[last] = value
 
 
+INIT = {"destination": "/sbin/docker-init", "type": "bind", "source": "/usr/bin/tini-static",
+        "options": ["bind", "rprivate", "ro", "nosuid", "nodev"]}  # fmt: skip
 BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbind"]}
 
 
@@ -112,6 +114,8 @@ BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbin
         (["mounts", "+"], BIND),
         (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/../../x"}),
         (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/hosts", "destination": "/proc/x", "options": ["bind"]}),
+        (["mounts", "+"], INIT),
+        (["mounts", 6, "options"], ["nosuid", "noexec", "nodev", "mode=1777", "size=9", "exec"]),
         (["mounts", "+"], {"destination": "/x", "type": "tmpfs", "source": "x", "options": []}),
         (["mounts", 0], {"destination": "/proc", "type": "proc", "source": "proc", "options": []}),
         (["mounts", 4], {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]}),
@@ -196,6 +200,21 @@ def test_ids_of_the_hosts_own_users_are_refused_even_if_they_are_the_containers(
     place = dataclasses.replace(PLACE, ids=IdRange(0))
     with pytest.raises(RequestRefused, match="users of the host"):
         check_spec(make_spec(ids=IdRange(0)), Policy(), place)
+
+
+@pytest.mark.threat("RUN-07")
+def test_of_the_hosts_programs_a_container_gets_the_init_alone_and_only_where_it_is_meant():
+    place = dataclasses.replace(PLACE, init=Path("/usr/bin/tini-static"))
+    spec = make_spec(init=True)
+    check_spec(spec, Policy(), place)
+    for change in ({"source": "/bin/sh"}, {"destination": "/proc/x"}, {"options": ["bind", "rw"]}):
+        spec["mounts"][-1] = INIT | change
+        with pytest.raises(RequestRefused):
+            check_spec(spec, Policy(), place)
+
+
+def test_shared_memory_of_any_size_and_a_read_only_root_are_no_more_than_the_default():
+    check_spec(make_spec(shm_bytes=123, read_only=True), Policy(), PLACE)
 
 
 def test_a_container_of_another_place_is_refused():

@@ -74,6 +74,8 @@ def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, **fiel
         cgroup=PLACE.cgroup,
         ids=ids,
         userns=None if ids is None else PLACE.userns,
+        init=Path("/usr/bin/tini-static") if fields.get("init") else None,
+        init_at="/usr/sbin/docker-init",
     )
     return build_spec(
         image=image(**(wishes or {})),
@@ -101,6 +103,26 @@ def test_a_terminal_has_its_size_from_the_first_moment():
     assert process["terminal"] is True
     assert process["consoleSize"] == {"height": 50, "width": 132}
     assert "consoleSize" not in make_spec()["process"]
+
+
+def test_a_read_only_root_has_read_only_files_of_ours():
+    spec = make_spec(read_only=True)
+    assert spec["root"]["readonly"] is True
+    assert all("ro" in mount["options"] for mount in spec["mounts"] if mount["destination"].startswith("/etc"))
+    assert make_spec()["root"]["readonly"] is False
+
+
+def test_an_init_comes_before_the_command_and_from_the_host():
+    spec = make_spec(init=True, command=("/bin/sh", "-c", "x"))
+    assert spec["process"]["args"] == ["/sbin/docker-init", "--", "/bin/sh", "-c", "x"]
+    assert spec["mounts"][-1]["destination"] == "/usr/sbin/docker-init"
+    assert "ro" in spec["mounts"][-1]["options"]
+
+
+def test_shared_memory_has_its_size():
+    sizes = [mount["options"][-1] for fields in ({}, {"shm_bytes": 12345}) for mount in make_spec(**fields)["mounts"]
+             if mount["destination"] == "/dev/shm"]  # fmt: skip
+    assert sizes == [f"size={64 << 20}", "size=12345"]
 
 
 def test_hostname_and_names_come_from_the_id_or_the_request():
