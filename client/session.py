@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from client.connection import Connection, Frame
 from client.errors import ConnectionLost
+from client.files import Files
 from client.locate import Place
 from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_text
 from client.progress import Progress
@@ -18,6 +19,7 @@ from client.version import version_line
 
 INTERRUPTED = 130
 LOST = 125
+FILES = frozenset({"read-file", "reserve-file", "write-file"})
 
 
 def named_environment(argv: Sequence[str]) -> dict[str, str]:
@@ -40,6 +42,7 @@ class Session:
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
+        self._files = Files(())
 
     def _on_signal(self, number: int) -> None:
         if number in {signal.SIGWINCH, signal.SIGCONT}:
@@ -58,6 +61,7 @@ class Session:
         Raises:
             BrokenPipeError: nobody reads our output any more.
         """
+        self._files = Files(argv)
         try:
             with suppress(ConnectionLost):  # a refusal may be waiting to be read
                 self._connection.send(self._request(argv))
@@ -65,6 +69,7 @@ class Session:
         except ConnectionLost:
             return self._without_server()
         finally:
+            self._files.close()
             self._connection.close()
 
     def _request(self, argv: Sequence[str]) -> Frame:
@@ -100,6 +105,9 @@ class Session:
             write_text(STDERR, str(frame.get("text", "")))
         elif kind == "stream":
             return self._stream(frame)
+        elif kind in FILES:
+            if (answer := self._files.answer(frame)) is not None:
+                self._connection.send(answer)
         elif kind == "error":
             self._refusal = str(frame.get("message", ""))
         elif kind == "exit":

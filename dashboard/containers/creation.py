@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import mounting, ports
+from dashboard.containers import enginerequest, mounting, ports
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
@@ -139,6 +139,7 @@ def refuse_impossible(options: ContainerOptions) -> None:
         raise _refuse(msg)
     _refuse_limits(options)
     _refuse_host_users(options)
+    enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options)
 
 

@@ -13,6 +13,7 @@ from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
 from dashboard.grammar.ports import read_publish
+from dashboard.grammar.runvalues import read_label_text
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
 
 _OURS = {
@@ -53,6 +54,8 @@ class RunForm(forms.Form):
     cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
     pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+    labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
+    read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
     publish_all = forms.BooleanField(
         label=gettext_lazy("Publish every port that the image exposes (-P)"), required=False
@@ -112,6 +115,13 @@ class RunForm(forms.Form):
                 % {"reason": error}
             ) from error
 
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each as after `-l`, with spaces between."""
+        try:
+            return tuple(read_label_text(word) for word in _split(self.cleaned_data["labels"]))
+        except ValueRefused as error:
+            raise forms.ValidationError(_("Labels are written as name=value, spaces between.")) from error
+
     @property
     def env(self) -> tuple[str, ...]:
         """The rows of names and values; a row without a name is not said."""
@@ -169,4 +179,6 @@ class RunForm(forms.Form):
             publish_all=bool(said.get("publish_all")),
             volumes=self.volumes,
             storage_bytes=said.get("storage"),
+            labels=said.get("labels") or (),
+            read_only=bool(said.get("read_only")),
         )

@@ -11,10 +11,10 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, mounting, ports, states
+from dashboard.containers import enginerequest, lifecycle, mounting, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
-from dashboard.containers.models import Container, ContainerState, IdMode
+from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
 from dashboard.jobs.registry import JobContext, handler
@@ -57,6 +57,12 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         pids=asked(options.pids_limit),
         writable_bytes=options.storage_bytes,
         mounts=mounting.requests_of(container, options),
+        names=enginerequest.names_of(options),
+        groups=options.groups,
+        init=options.init,
+        read_only=options.read_only,
+        shm_bytes=options.shm_bytes or None,
+        stop_signal=options.stop_signal,
         address=str(container.address),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),
@@ -159,13 +165,13 @@ def _room_for(timeout_s: float) -> Iterator[None]:
     Raises:
         RuntimeFailed: none is free.
     """
-    if timeout_s <= lifecycle.STOP_TIMEOUT_S:
+    if timeout_s <= STOP_TIMEOUT_S:
         yield
         return
     if not _long_waits.acquire(blocking=False):
         msg = (
             f"{LONG_WAITS} containers are being stopped with a long wait already. "
-            f"Stop this one within {lifecycle.STOP_TIMEOUT_S} seconds, or kill it."
+            f"Stop this one within {STOP_TIMEOUT_S} seconds, or kill it."
         )
         raise gateway.RuntimeFailed(msg)
     try:
@@ -176,7 +182,7 @@ def _room_for(timeout_s: float) -> Iterator[None]:
 
 def _stop(container: Container, context: JobContext) -> None:
     signal = str(context.params.get("signal") or "") or None
-    timeout_s = float(context.params.get("timeout_s", lifecycle.STOP_TIMEOUT_S))
+    timeout_s = float(context.params.get("timeout_s", STOP_TIMEOUT_S))
     try:
         with _room_for(timeout_s):
             gateway.engine().stop(container.container_id, timeout_s, signal)

@@ -8,6 +8,7 @@ from typing import Any
 from dashboard import gateway
 from dashboard.containers import mounting, ports, states
 from dashboard.containers.creation import effective_command
+from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
 from dashboard.core.filters import anything, refuse_unknown
@@ -19,6 +20,7 @@ from dashboard.grammar.requests import Ps
 from dashboard.grammar.units import rfc3339
 
 UNKNOWN_CODE = -1
+SHM_BYTES = 64 * 1024 * 1024
 _WORDS = {
     ContainerState.STARTING: "created",
     ContainerState.STOPPING: "running",
@@ -40,6 +42,7 @@ _FILTERS = {
     "id": anything,
     "ancestor": anything,
     "volume": anything,
+    "label": anything,
     "exited": lambda value: value.removeprefix("-").isdecimal(),
     "publish": _is_port,
     "expose": _is_port,
@@ -82,6 +85,7 @@ def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
     own_entrypoint = [options.entrypoint] if options.entrypoint else None
     return {
         "Hostname": options.hostname or container.short_id,
+        "Domainname": options.domainname,
         "User": options.user or said.get("User", ""),
         "Tty": container.tty,
         "OpenStdin": container.open_stdin,
@@ -91,9 +95,10 @@ def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
         "Image": container.image_reference,
         "WorkingDir": options.workdir or said.get("WorkingDir", ""),
         "Entrypoint": said.get("Entrypoint") if options.entrypoint is None else own_entrypoint,
-        "Labels": said.get("Labels") or {},
+        "Labels": labels_of(container.image.config, options),
         "ExposedPorts": _exposed(container, options),
-        "StopSignal": said.get("StopSignal") or "SIGTERM",
+        "StopSignal": options.stop_signal or said.get("StopSignal") or "SIGTERM",
+        **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
     }
 
 
@@ -113,7 +118,14 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
         "Privileged": False,
         "UsernsMode": "host" if container.id_mode in _HOSTS_IDS else "",
         "IDMappings": _id_maps(container),
-        "ReadonlyRootfs": False,
+        "ReadonlyRootfs": options.read_only,
+        "Init": options.init or None,
+        "ShmSize": options.shm_bytes or SHM_BYTES,
+        "Dns": list(options.dns),
+        "DnsOptions": list(options.dns_options),
+        "DnsSearch": list(options.dns_search),
+        "ExtraHosts": list(options.hosts) or None,
+        "GroupAdd": list(options.groups) or None,
         "Memory": limits.memory_bytes.value,
         "NanoCpus": limits.nano_cpus.value,
         "PidsLimit": limits.pids.value,
@@ -191,6 +203,17 @@ def inspect(container: Container) -> dict[str, Any]:
     }
 
 
+def _labels(container: Container) -> dict[str, str]:
+    return labels_of(container.image.config, ContainerOptions.from_json(container.options))
+
+
+def _has_labels(container: Container, values: list[str]) -> bool:
+    """All of them: `key`, or `key=value`."""
+    found = _labels(container)
+    wanted = (value.partition("=") for value in values)
+    return all(key in found and (not sign or found[key] == value) for key, sign, value in wanted)
+
+
 def _image_shown(container: Container) -> str:
     return container.image_reference
 
@@ -208,6 +231,7 @@ def container_line(container: Container, written_bytes: int | None) -> Container
         finished_at=container.finished_at,
         exit_code=container.exit_code,
         image_bytes=container.image.size_bytes,
+        labels=",".join(f"{key}={value}" for key, value in sorted(_labels(container).items())),
         written_bytes=written_bytes,
         ports=shown_ports(ports.shown(container)),
         mounts=mounting.names(container),
@@ -238,6 +262,7 @@ _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "id": lambda container, values: any(container.container_id.startswith(value) for value in values),
     "ancestor": _is_of_image,
     "volume": _has_volume,
+    "label": _has_labels,
     "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,
     "publish": lambda container, values: _has_port(container, values, is_published=True),
     "expose": lambda container, values: _has_port(container, values, is_published=False),

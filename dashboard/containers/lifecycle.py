@@ -22,7 +22,6 @@ START, STOP, KILL, RESTART, REMOVE, MEASURE = (
     *("start_container", "stop_container", "kill_container"),
     *("restart_container", "remove_container", "measure_containers"),
 )
-STOP_TIMEOUT_S = 10
 STOP_TIMEOUT_MAX_S = 24 * 3600
 POLL_S = 0.1
 STREAM_ALIVE_S = 15
@@ -100,10 +99,9 @@ def _signal(text: str) -> str:
     return text
 
 
-def _seconds(timeout_s: int | None) -> int:
+def _seconds(container: Container, timeout_s: int | None) -> int:
     """-1 is "as long as it takes", as in Docker."""
-    if timeout_s is None:
-        return STOP_TIMEOUT_S
+    timeout_s = container.stop_timeout_s if timeout_s is None else timeout_s
     return STOP_TIMEOUT_MAX_S if timeout_s < 0 else min(timeout_s, STOP_TIMEOUT_MAX_S)
 
 
@@ -118,7 +116,7 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
     with transaction.atomic():
         if not states.change(container, among=among, to=ContainerState.STOPPING) and container.state not in states.UP:
             raise _refuse_state(container)
-        return _submit(STOP, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+        return _submit(STOP, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
 def kill(container: Container, user: Requester, signal: str = "KILL") -> Job:
@@ -143,7 +141,7 @@ def restart(container: Container, user: Requester, timeout_s: int | None = None,
     container.refresh_from_db()
     if container.state in {ContainerState.REMOVING, ContainerState.DEAD}:
         raise _refuse_state(container)
-    return _submit(RESTART, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+    return _submit(RESTART, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
 def remove(container: Container, user: Requester, force: bool = False, volumes: bool = False) -> Job:

@@ -13,6 +13,8 @@ from dashboard.catalog.models import Image
 from dashboard.core.models import Timestamped
 from dashboard.volumes.models import Volume
 
+STOP_TIMEOUT_S = 10
+
 
 class ContainerState(models.TextChoices):
     CREATED = "created"
@@ -89,6 +91,12 @@ class Container(Process):
     @property
     def short_id(self) -> str:
         return self.container_id[:12]
+
+    @property
+    def stop_timeout_s(self) -> int:
+        """How long it has to end when nobody says: by `--stop-timeout`."""
+        own = self.options.get("stop_timeout_s")
+        return own if isinstance(own, int) else STOP_TIMEOUT_S
 
 
 class PublishedPort(models.Model):

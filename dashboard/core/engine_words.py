@@ -400,6 +400,11 @@ ERRORS: Final = (
     gettext_noop("{path}: 'userns_host' and 'user_namespaces' cannot both be true."),
     gettext_noop("{path} lets nobody else pass, so containers cannot reach their files. Give it the mode 0711."),
     gettext_noop("unable to find user {user}: uids and gids of a container must be in range 0-{limit}"),
+    # Names, and an init
+    gettext_noop("Host names, domains and name servers must be plain words and addresses."),
+    gettext_noop("A domain name has at most {limit} characters."),
+    gettext_noop("A container is told at most {limit} names and name servers of a kind."),
+    gettext_noop("An init in containers is tini ({path}), which is not installed: apt-get install tini."),
     # Volumes and mounts
     gettext_noop("'{name}' is not the name of a volume."),
     gettext_noop("The volume {name} could not be made: {problem}."),

@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from engine.runtime.execrequest import ExecRequest as ExecRequest
     from engine.runtime.mountrequest import MountKind as MountKind
     from engine.runtime.mountrequest import MountRequest as MountRequest
+    from engine.runtime.namerequest import NameRequest as NameRequest
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
     from engine.runtime.signals import parse_signal as parse_signal
@@ -127,6 +128,7 @@ _WHERE = {
     "engine.reference": ("Reference", "parse"),
     "engine.runtime.execrequest": ("ExecRequest",),
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
+    "engine.runtime.namerequest": ("NameRequest",),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
     "engine.runtime.signals": ("parse_signal",),
     "engine.terminal.rotation": ("LogState",),

@@ -87,6 +87,8 @@ def test_a_taken_name_is_dockers_conflict(ubuntu, user):
         ({"memory_bytes": 1024}, "Minimum memory limit allowed is 6MB"),
         ({"nano_cpus": 10**15}, "range of CPUs is from 0.01"),
         ({"workdir": "srv"}, "needs to be an absolute path"),
+        ({"stop_signal": "SIGNOPE"}, "Invalid signal: SIGNOPE"),
+        ({"domainname": "d" * 65}, "A domain name has at most 64 characters"),
         ({"hostname": "-x"}, "invalid hostname format"),
         ({"entrypoint": ""}, "No command specified"),
         ({"image": "debian"}, "No such image: debian:latest"),
@@ -105,6 +107,29 @@ def test_strangers_may_nothing(running):
             act(running, None)
     with pytest.raises(Denied):
         services.create(None, SHELL)
+
+
+def test_labels_are_the_images_and_its_own(ubuntu, user):
+    row = services.create(user, ContainerOptions(image="ubuntu:14.04", labels=("made=here", "tier=web")))
+    assert services.inspect(row)["Config"]["Labels"] == {"made": "here", "tier": "web"}
+    assert services.container_line(row, None).labels == "made=here,tier=web"
+    for filters, found in (
+        ((("label", "tier"),), 1),
+        ((("label", "tier=web"), ("label", "made=here")), 1),
+        ((("label", "tier=db"),), 0),
+        ((("label", "made=ubuntu:14.04"),), 0),
+    ):
+        rows = services.chosen_containers([row], requests.Ps(all=True, filters=filters))
+        assert len(rows) == found
+
+
+def test_its_own_time_to_stop_is_the_default_of_stop(ubuntu, user, queue, engine):
+    row = services.create(user, replace(SHELL, stop_timeout_s=33))
+    services.start(row, user)
+    queue.run()
+    services.stop(row, user)
+    queue.run()
+    assert ("stop", row.container_id, 33.0, None) in engine.calls
 
 
 def test_starting_makes_the_engines_request_and_the_row_true(running, engine, ubuntu):
