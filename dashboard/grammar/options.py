@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from dashboard.grammar import mounts
+from dashboard.grammar.limitvalues import write_swap
 from dashboard.grammar.values import write_cpus, write_size
 
 
@@ -67,6 +68,19 @@ class ContainerOptions(Stored):
     shm_bytes: int | None = None
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    cap_add: tuple[str, ...] = ()  # CAP_NAME or ALL
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    ulimit: tuple[str, ...] = ()  # name=soft:hard
+    cpu_shares: int | None = None
+    cpuset_cpus: str = ""
+    memory_swap_bytes: int | None = None  # with the memory; -1 is no limit
+    memory_reservation_bytes: int | None = None
+    oom_score: int | None = None
+    device_read_bps: tuple[str, ...] = ()  # path:size
+    device_write_bps: tuple[str, ...] = ()
+    device_read_iops: tuple[str, ...] = ()  # path:number
+    device_write_iops: tuple[str, ...] = ()
 
 
 def mounts_of(options: ContainerOptions) -> list[mounts.Mount]:
@@ -137,6 +151,14 @@ def _lists(options: ContainerOptions) -> list[tuple[str, tuple[str, ...]]]:
         ("--dns-search", options.dns_search),
         ("--dns-option", options.dns_options),
         ("--group-add", options.groups),
+        ("--cap-add", options.cap_add),
+        ("--cap-drop", options.cap_drop),
+        ("--security-opt", options.security_opt),
+        ("--ulimit", options.ulimit),
+        ("--device-read-bps", options.device_read_bps),
+        ("--device-write-bps", options.device_write_bps),
+        ("--device-read-iops", options.device_read_iops),
+        ("--device-write-iops", options.device_write_iops),
     ]
 
 
@@ -146,6 +168,11 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
         ("--shm-size", _size(options.shm_bytes)),
         ("--stop-signal", options.stop_signal or None),
         ("--stop-timeout", _number(options.stop_timeout_s)),
+        ("--cpu-shares", _number(options.cpu_shares)),
+        ("--cpuset-cpus", options.cpuset_cpus or None),
+        ("--memory-swap", None if options.memory_swap_bytes is None else write_swap(options.memory_swap_bytes)),
+        ("--memory-reservation", _size(options.memory_reservation_bytes)),
+        ("--oom-score-adj", _number(options.oom_score)),
     ]
 
 

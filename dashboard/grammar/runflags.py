@@ -6,6 +6,16 @@ from collections.abc import Callable
 
 from dashboard.grammar import mounts, requests
 from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.limitvalues import (
+    read_byte_rate,
+    read_capability,
+    read_cpuset,
+    read_oom_score,
+    read_operation_rate,
+    read_security,
+    read_swap,
+    read_ulimit,
+)
 from dashboard.grammar.mounts import checked, read_storage
 from dashboard.grammar.options import ContainerOptions
 from dashboard.grammar.ports import read_exposed, read_publish
@@ -24,17 +34,16 @@ from dashboard.grammar.values import read_cpus, read_environment, read_size
 DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
 
 _LATER = (
-    *("annotation", "blkio-weight", "cap-add", "cap-drop", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
-    *("cpuset-cpus", "cpuset-mems", "device", "gpus", "health-cmd", "health-interval", "health-retries"),
+    *("annotation", "blkio-weight", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
+    *("cpuset-mems", "device", "gpus", "health-cmd", "health-interval", "health-retries"),
     *("health-timeout", "ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
-    *("mac-address", "memory-reservation", "memory-swap", "memory-swappiness", "network", "net", "oom-score-adj"),
-    *("pid", "restart", "runtime", "security-opt", "sysctl", "ulimit", "uts", "volume-driver", "volumes-from"),
+    *("mac-address", "memory-swappiness", "network", "net"),
+    *("pid", "restart", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
 )
-_LATER_SHORT = (("attach", "a"), ("cpu-shares", "c"))
 _LATER_SWITCHES = ("no-healthcheck", "oom-kill-disable", "privileged", "disable-content-trust")
 UNSUPPORTED = (
     *(Flag(name=name, read=str, is_unsupported=True) for name in _LATER),
-    *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _LATER_SHORT),
+    Flag(name="attach", short="a", read=str, is_unsupported=True),
     *(Flag(name=name, is_unsupported=True) for name in _LATER_SWITCHES),
 )
 
@@ -43,7 +52,23 @@ def listed(name: str, read: Callable[[str], object], text: str) -> Flag:
     return Flag(name=name, read=read, kind="list", repeats=True, help=text)
 
 
+LIMIT_FLAGS = (
+    listed("cap-add", read_capability, "Add Linux capabilities"),
+    listed("cap-drop", read_capability, "Drop Linux capabilities"),
+    number("cpu-shares", "c", "CPU shares (relative weight)"),
+    Flag(name="cpuset-cpus", read=read_cpuset, help="CPUs in which to allow execution (0-3, 0,1)"),
+    listed("device-read-bps", read_byte_rate, "Limit read rate (bytes per second) from a device"),
+    listed("device-read-iops", read_operation_rate, "Limit read rate (IO per second) from a device"),
+    listed("device-write-bps", read_byte_rate, "Limit write rate (bytes per second) to a device"),
+    listed("device-write-iops", read_operation_rate, "Limit write rate (IO per second) to a device"),
+    Flag(name="memory-reservation", read=read_size, kind="bytes", help="Memory soft limit"),
+    Flag(name="memory-swap", read=read_swap, kind="bytes", help="Memory and swap together (the memory limit: no swap)"),
+    Flag(name="oom-score-adj", read=read_oom_score, kind="int", help="Tune host's OOM preferences (1 to 1000)"),
+    listed("security-opt", read_security, "Security Options"),
+    listed("ulimit", read_ulimit, "Ulimit options"),
+)
 CONTAINER_FLAGS = (
+    *LIMIT_FLAGS,
     listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
     string("cidfile", text="Write the container ID to the file"),
     listed("dns", read_server, "Set custom DNS servers"),
@@ -136,7 +161,23 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         shm_bytes=values.get("shm_size"),
         stop_signal=values.get("stop_signal", ""),
         stop_timeout_s=values.get("stop_timeout"),
+        **_limits(values),
     )
+
+
+def _limits(values: Values) -> Values:
+    lists = (
+        *("cap_add", "cap_drop", "device_read_bps", "device_read_iops", "device_write_bps", "device_write_iops"),
+        *("security_opt", "ulimit"),
+    )
+    return {
+        "cpu_shares": values.get("cpu_shares"),
+        "cpuset_cpus": values.get("cpuset_cpus", ""),
+        "memory_swap_bytes": values.get("memory_swap"),
+        "memory_reservation_bytes": values.get("memory_reservation"),
+        "oom_score": values.get("oom_score_adj"),
+        **{name: values.get(name, ()) for name in lists},
+    }
 
 
 def client_files(values: Values) -> requests.ClientFiles:

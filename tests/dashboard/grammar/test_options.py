@@ -58,6 +58,19 @@ options = st.builds(
     shm_bytes=st.none() | st.integers(0, 2**40),
     stop_signal=words,
     stop_timeout_s=st.none() | st.integers(-1, 10**6),
+    cap_add=some_of("CAP_NET_RAW", "ALL"),
+    cap_drop=some_of("CAP_CHOWN", "ALL"),
+    security_opt=some_of("no-new-privileges", "no-new-privileges=false", "seccomp=unconfined", "seccomp=builtin"),
+    ulimit=some_of("nofile=1:2", "core=-1:-1", "nproc=5:5"),
+    cpu_shares=st.none() | st.integers(-5, 10**6),
+    cpuset_cpus=st.sampled_from(["", "0", "0-2,5"]),
+    memory_swap_bytes=st.none() | st.just(-1) | st.integers(0, 2**50),
+    memory_reservation_bytes=st.none() | st.integers(0, 2**50),
+    oom_score=st.none() | st.integers(-1000, 1000),
+    device_read_bps=some_of("/dev/sda:1m", "/dev/mapper/a:b:5b"),
+    device_write_bps=some_of("/dev/sda:1m"),
+    device_read_iops=some_of("/dev/sda:100"),
+    device_write_iops=some_of("/dev/sda:7"),
 )
 
 
