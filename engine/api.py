@@ -37,7 +37,9 @@ from engine.runtime import conmon, runc
 from engine.runtime.host import host_facts
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.policy import Policy, load_policy
+from engine.runtime.rights import refuse_unfit_rights
 from engine.runtime.runc import Runc
+from engine.runtime.shares import refuse_unfit_shares, share_facts
 from engine.runtime.signals import parse_signal
 from engine.runtime.spec import default_limits, resources
 from engine.store import adopt
@@ -203,6 +205,9 @@ class Engine:
         if request.writable_bytes is not None and request.writable_bytes < least:
             msg = f"Minimum size of the writable layer is {least // MIB}MB"
             raise RequestRefused(msg, subject=request.container_id)
+        refuse_unfit_rights(request.rights, policy)
+        facts = share_facts()
+        refuse_unfit_shares(request.shares, request.memory_bytes, policy, facts, self.config.limits)
         if request.init and not self.config.init.is_file():
             msg = f"An init in containers is tini ({self.config.init}), which is not installed: apt-get install tini."
             raise HostUnfit(msg, subject=request.container_id)

@@ -44,9 +44,11 @@ from engine.runtime.namerequest import HOST_GATEWAY
 from engine.runtime.passwd import resolve_user
 from engine.runtime.policy import load_policy
 from engine.runtime.request import IdMode
+from engine.runtime.rights import capabilities
 from engine.runtime.rootfiles import Maker, make_folder, make_mount_point, opened_root, refuse_disguised_system_folders
 from engine.runtime.seccomp import profile_for
-from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, capabilities_of, environment_of
+from engine.runtime.shares import block_devices
+from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, environment_of
 from engine.runtime.specpolicy import Place, check_spec
 
 if TYPE_CHECKING:
@@ -227,6 +229,7 @@ class Start:
             ids=self._request.ids,
             made_before=self._request.id_mode is IdMode.BEFORE,
             init=self._config.init if self._request.init else None,
+            hard_limits=host_facts().shares.hard_limits,
         )
 
     def _build(self, root: int, root_path: Path, netns: Path) -> tuple[Spec, Policy]:
@@ -240,7 +243,8 @@ class Start:
         by = Maker(self._outside(0), None if isolation is None else isolation.user)
         working_dir = make_folder(root, request.working_dir or image.working_dir or "/", by=by)
         arguments = arguments_of(image, request)
-        let_ping_run(root, capabilities_of(policy))
+        held = capabilities(request.rights, policy)
+        let_ping_run(root, held)
         refuse_unfit_executable(root, arguments[0], environment_of(image, request, user), working_dir, host.machine)
         etc = self._folder.etc
         paths = SpecPaths(
@@ -258,8 +262,9 @@ class Start:
             userns=self._userns(),
             init=self._config.init if request.init else None,
             init_at=make_mount_point(root, INIT_PLACE, by=by) if request.init else "",
+            devices=block_devices(request.shares),
         )
-        seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, capabilities_of(policy))
+        seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, held)
         spec = build_spec(
             image=image,
             request=request,

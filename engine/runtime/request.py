@@ -14,12 +14,19 @@ from engine.errors import ReferenceInvalid, RequestRefused
 from engine.ids import HOST_IDS, IdRange
 from engine.runtime.mountrequest import MountRequest
 from engine.runtime.namerequest import NameRequest
+from engine.runtime.rights import RightsRequest
+from engine.runtime.shares import SharesRequest
 from engine.runtime.signals import parse_signal
 from engine.runtime.texts import refuse_unfit_size, refuse_unfit_texts
 
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,63}(?<!-)\Z")
 SHORT_ID = 12
+_PARTS: dict[str, type[NameRequest] | type[RightsRequest] | type[SharesRequest]] = {
+    "names": NameRequest,
+    "rights": RightsRequest,
+    "shares": SharesRequest,
+}
 
 
 class IdMode(StrEnum):
@@ -72,6 +79,8 @@ class ContainerRequest:
     read_only: bool = False
     shm_bytes: int | None = None
     stop_signal: str = ""
+    rights: RightsRequest = field(default_factory=RightsRequest)
+    shares: SharesRequest = field(default_factory=SharesRequest)
     id_mode: IdMode = IdMode.BEFORE
     first_id: int | None = None
 
@@ -144,7 +153,8 @@ class ContainerRequest:
                     fields[key] = tuple(str(item) for item in fields[key])
             fields["layers"] = tuple(DiffId(Digest(item)) for item in fields["layers"])
             fields["mounts"] = tuple(MountRequest.of(item) for item in fields.get("mounts", ()))
-            fields["names"] = NameRequest.of(dict(fields["names"])) if "names" in fields else NameRequest()
+            for key, kind in _PARTS.items():
+                fields[key] = kind.of(dict(fields[key])) if key in fields else kind()
             fields["config_digest"] = Digest(fields["config_digest"])
             fields["id_mode"] = IdMode(fields.get("id_mode", IdMode.BEFORE))
             return cls(**fields)

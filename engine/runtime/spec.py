@@ -6,14 +6,16 @@ that was made for it (runc wants both maps beside its path), and the groups that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestRefused
-from engine.runtime import confinement
+from engine.runtime import confinement, rights
 from engine.runtime.command import command_line, environment
+from engine.runtime.shares import rlimits, with_shares
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from engine.config import Limits
@@ -48,6 +50,7 @@ class SpecPaths:
     userns: Path | None = None
     init: Path | None = None
     init_at: str = ""
+    devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def build_spec(
@@ -99,12 +102,6 @@ def environment_of(image: ImageConfig, request: ContainerRequest, user: Resolved
     )
 
 
-def capabilities_of(policy: Policy) -> tuple[str, ...]:
-    """What a container gets. The policy says what may be added; nothing asks for it yet."""
-    del policy
-    return confinement.DEFAULT_CAPABILITIES
-
-
 def _process(  # noqa: PLR0917
     image: ImageConfig,
     request: ContainerRequest,
@@ -113,11 +110,9 @@ def _process(  # noqa: PLR0917
     user: ResolvedUser,
     paths: SpecPaths,
 ) -> Spec:
-    capabilities = list(capabilities_of(policy))
+    capabilities = list(rights.capabilities(request.rights, policy))
     # A user other than root starts with none, as with Docker; the bounding set lets setuid programs have them.
     held = capabilities if user.uid == 0 else []
-    soft, hard = confinement.OPEN_FILES
-    hard = min(hard, host.open_files_hard)
     process: Spec = {
         "terminal": request.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
@@ -126,9 +121,9 @@ def _process(  # noqa: PLR0917
         "cwd": paths.working_dir,
         # No inheritable and no ambient ones: CVE-2022-24769.
         "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
-        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": min(soft, hard), "hard": hard}],
-        "noNewPrivileges": policy.no_new_privileges,
-        "oomScoreAdj": confinement.OOM_SCORE_ADJUSTMENT,
+        "rlimits": rlimits(request.shares, host.shares),
+        "noNewPrivileges": policy.no_new_privileges or request.rights.no_new_privileges,
+        "oomScoreAdj": request.shares.oom_score or confinement.OOM_SCORE_ADJUSTMENT,
     }
     if request.tty:
         process["consoleSize"] = {"height": request.rows, "width": request.columns}
@@ -163,12 +158,13 @@ def _linux(  # noqa: PLR0917
     linux: Spec = {
         "namespaces": namespaces,
         "cgroupsPath": paths.cgroup,
-        "resources": resources(request, policy, host, limits),
-        "seccomp": seccomp,
+        "resources": with_shares(resources(request, policy, host, limits), request.shares, host.shares, paths.devices),
         "maskedPaths": [*confinement.MASKED_PATHS, *host.masked],
         "readonlyPaths": list(confinement.READONLY_PATHS),
         "sysctl": dict(confinement.SYSCTLS if paths.ids is None else confinement.SYSCTLS_OF_OWN_IDS),
     }
+    if not request.rights.unconfined:  # whether that may be, the last look at the spec says
+        linux["seccomp"] = seccomp
     if paths.ids is not None:
         namespaces.append({"type": "user", "path": str(paths.userns)})
         mapping = {"containerID": 0, "hostID": paths.ids.first, "size": paths.ids.count}

@@ -8,6 +8,8 @@ from engine.errors import RequestRefused
 from engine.ids import IdRange
 from engine.runtime.namerequest import NameRequest
 from engine.runtime.request import ContainerRequest, IdMode
+from engine.runtime.rights import RightsRequest
+from engine.runtime.shares import SharesRequest
 from tests.engine.runtime.test_spec import request
 
 
@@ -16,7 +18,18 @@ def test_it_can_be_written_and_read_back():
     assert ContainerRequest.from_json(full.to_json()) == full
     assert ContainerRequest.from_json(request().to_json()) == request()
     names = NameRequest(hosts=(("db", "10.0.0.1"),), servers=("9.9.9.9",), domain="quay")
-    more = request(names=names, groups=("staff",), init=True, read_only=True, shm_bytes=4096, stop_signal="USR1")
+    rights = RightsRequest(cap_add=("CAP_NET_RAW",), cap_drop=("ALL",), unconfined=True)
+    shares = SharesRequest(cpus="0", ulimits=(("core", 0, -1),), rates=(("read_bps", "/dev/sda", 9),))
+    more = request(
+        rights=rights,
+        shares=shares,
+        names=names,
+        groups=("staff",),
+        init=True,
+        read_only=True,
+        shm_bytes=4096,
+        stop_signal="USR1",
+    )
     assert ContainerRequest.from_json(more.to_json()) == more
     own = request(id_mode=IdMode.OWN, first_id=200_000)
     assert ContainerRequest.from_json(own.to_json()) == own
