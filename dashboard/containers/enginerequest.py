@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dashboard import gateway
+from dashboard.containers.limits import asked
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import ContainerOptions
+from dashboard.grammar.limitvalues import parse_rate, parse_ulimit, read_switch
 
 
 def names_of(options: ContainerOptions) -> gateway.NameRequest:
@@ -18,6 +20,36 @@ def names_of(options: ContainerOptions) -> gateway.NameRequest:
     )
 
 
+def rights_of(options: ContainerOptions) -> gateway.RightsRequest:
+    return gateway.RightsRequest(
+        cap_add=options.cap_add,
+        cap_drop=options.cap_drop,
+        no_new_privileges=read_switch(options.security_opt, "no-new-privileges"),
+        unconfined=[option for option in options.security_opt if option.startswith("seccomp=")][-1:]
+        == ["seccomp=unconfined"],
+    )
+
+
+def shares_of(options: ContainerOptions) -> gateway.SharesRequest:
+    ulimits = map(parse_ulimit, options.ulimit)
+    rates = (
+        ("read_bps", options.device_read_bps, True),
+        ("write_bps", options.device_write_bps, True),
+        ("read_iops", options.device_read_iops, False),
+        ("write_iops", options.device_write_iops, False),
+    )
+    found = ((kind, parse_rate(item, is_bytes=is_bytes)) for kind, items, is_bytes in rates for item in items)
+    return gateway.SharesRequest(
+        cpu_shares=options.cpu_shares,
+        cpus=options.cpuset_cpus,
+        memory_swap_bytes=options.memory_swap_bytes,
+        memory_reservation_bytes=options.memory_reservation_bytes,
+        oom_score=options.oom_score,
+        ulimits=tuple((one.name, one.soft, one.hard) for one in ulimits),
+        rates=tuple((kind, one.path, one.rate) for kind, one in found),
+    )
+
+
 def refuse_unfit(options: ContainerOptions) -> None:
     """By the engine's own rules, before it is asked.
 
@@ -26,6 +58,7 @@ def refuse_unfit(options: ContainerOptions) -> None:
     """
     try:
         names_of(options)
+        gateway.refuse_wishes(rights_of(options), shares_of(options), asked(options.memory_bytes))
         if options.stop_signal:
             gateway.parse_signal(options.stop_signal)
     except gateway.EngineError as error:

@@ -63,6 +63,8 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         read_only=options.read_only,
         shm_bytes=options.shm_bytes or None,
         stop_signal=options.stop_signal,
+        rights=enginerequest.rights_of(options),
+        shares=enginerequest.shares_of(options),
         address=str(container.address),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),

@@ -14,6 +14,7 @@ from dashboard.containers.models import Container, ContainerState, ExecState, Id
 from dashboard.core.filters import anything, refuse_unknown
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.limitvalues import parse_rate, parse_ulimit
 from dashboard.grammar.listing import ContainerLine
 from dashboard.grammar.ports import bindings, exposed_ports, read_exposed, shown_ports
 from dashboard.grammar.requests import Ps
@@ -21,6 +22,7 @@ from dashboard.grammar.units import rfc3339
 
 UNKNOWN_CODE = -1
 SHM_BYTES = 64 * 1024 * 1024
+OOM_SCORE = 200
 _WORDS = {
     ContainerState.STARTING: "created",
     ContainerState.STOPPING: "running",
@@ -129,11 +131,41 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
         "Memory": limits.memory_bytes.value,
         "NanoCpus": limits.nano_cpus.value,
         "PidsLimit": limits.pids.value,
+        **_rights(options),
+        **_shares(options, limits.memory_bytes.value),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "Binds": list(options.volumes) or None,
         "StorageOpt": {"size": str(options.storage_bytes)} if options.storage_bytes else None,
         "PortBindings": _port_bindings(options),
         "PublishAllPorts": options.publish_all,
+    }
+
+
+def _rights(options: ContainerOptions) -> dict[str, Any]:
+    return {
+        "CapAdd": list(options.cap_add) or None,
+        "CapDrop": list(options.cap_drop) or None,
+        "SecurityOpt": list(options.security_opt) or None,
+    }
+
+
+def _shares(options: ContainerOptions, memory_bytes: int) -> dict[str, Any]:
+    def rates(items: tuple[str, ...], *, is_bytes: bool) -> list[dict[str, Any]] | None:
+        found = (parse_rate(item, is_bytes=is_bytes) for item in items)
+        return [{"Path": one.path, "Rate": one.rate} for one in found] or None
+
+    ulimits = map(parse_ulimit, options.ulimit)
+    return {
+        "CpuShares": options.cpu_shares or 0,
+        "CpusetCpus": options.cpuset_cpus,
+        "MemorySwap": options.memory_swap_bytes or memory_bytes,
+        "MemoryReservation": options.memory_reservation_bytes or 0,
+        "OomScoreAdj": options.oom_score or OOM_SCORE,
+        "Ulimits": [{"Name": one.name, "Hard": one.hard, "Soft": one.soft} for one in ulimits] or None,
+        "BlkioDeviceReadBps": rates(options.device_read_bps, is_bytes=True),
+        "BlkioDeviceWriteBps": rates(options.device_write_bps, is_bytes=True),
+        "BlkioDeviceReadIOps": rates(options.device_read_iops, is_bytes=False),
+        "BlkioDeviceWriteIOps": rates(options.device_write_iops, is_bytes=False),
     }
 
 

@@ -11,6 +11,8 @@ from typing import Final
 
 from django.utils.translation import gettext_noop
 
+from dashboard.core.wish_words import WISHES
+
 # What `engine.containers.hostcheck` says; `{…}` stands for whatever it puts there.
 FINDINGS: Final = (
     gettext_noop("Berth starts containers with runc. Install it (apt-get install runc) so that {path} works."),
@@ -400,11 +402,7 @@ ERRORS: Final = (
     gettext_noop("{path}: 'userns_host' and 'user_namespaces' cannot both be true."),
     gettext_noop("{path} lets nobody else pass, so containers cannot reach their files. Give it the mode 0711."),
     gettext_noop("unable to find user {user}: uids and gids of a container must be in range 0-{limit}"),
-    # Names, and an init
-    gettext_noop("Host names, domains and name servers must be plain words and addresses."),
-    gettext_noop("A domain name has at most {limit} characters."),
-    gettext_noop("A container is told at most {limit} names and name servers of a kind."),
-    gettext_noop("An init in containers is tini ({path}), which is not installed: apt-get install tini."),
+    *WISHES,
     # Volumes and mounts
     gettext_noop("'{name}' is not the name of a volume."),
     gettext_noop("The volume {name} could not be made: {problem}."),
