@@ -138,7 +138,8 @@ async def _in_foreground(
 
 async def _exit_code(console: Console, container: Container, seen: dict[str, Any], ended: dict[str, Any]) -> int:
     """From the row; a `--rm` container's row may be gone already, then from what was told."""
-    row = await until_down(console, container)
+    is_told = isinstance(seen.get("exit_code"), int)
+    row = None if is_told else await until_down(console, container)  # by its policy it may run again by now
     told = [row.exit_code if row is not None else None, seen.get("exit_code"), ended.get("code")]
     return next((code for code in told if isinstance(code, int)), OURS)
 

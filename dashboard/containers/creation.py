@@ -16,6 +16,7 @@ from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
 from dashboard.containers import enginerequest, mounting, ports
 from dashboard.containers.models import Container, IdMode
+from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
@@ -138,6 +139,9 @@ def refuse_impossible(options: ContainerOptions) -> None:
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
     _refuse_limits(options)
+    if options.auto_remove and RestartPolicy.of(options.restart).name != "no":
+        msg = "Conflicting options: cannot specify both --restart and --rm"
+        raise _refuse(msg)
     _refuse_host_users(options)
     enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options)

@@ -39,6 +39,14 @@ def _size(text: str) -> int | None:
         raise forms.ValidationError(_("A number and a unit, for example 512m or 1g.")) from error
 
 
+_RESTARTS = (
+    ("", gettext_lazy("Never (no)")),
+    ("on-failure", gettext_lazy("When it fails (on-failure)")),
+    ("unless-stopped", gettext_lazy("Unless it was stopped (unless-stopped)")),
+    ("always", gettext_lazy("Always (always)")),
+)
+
+
 class RunForm(forms.Form):
     image = forms.CharField(label=gettext_lazy("Image"), max_length=600)
     command = forms.CharField(label=gettext_lazy("Command"), required=False, max_length=4000)
@@ -54,6 +62,7 @@ class RunForm(forms.Form):
     cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
     pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+    restart = forms.ChoiceField(label=gettext_lazy("Start again when it ends"), required=False, choices=_RESTARTS)
     labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
     read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
@@ -179,6 +188,7 @@ class RunForm(forms.Form):
             publish_all=bool(said.get("publish_all")),
             volumes=self.volumes,
             storage_bytes=said.get("storage"),
+            restart=said.get("restart") or "",
             labels=said.get("labels") or (),
             read_only=bool(said.get("read_only")),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes.handlers import remove_now
 
 log = logging.getLogger(__name__)
+START_S = 30.0
 LONG_WAITS = 8  # of the engine worker's 32 threads (script/supervise.py)
 MOST_TRIES = 20  # ports of the host that are tried for one start
 _long_waits = threading.BoundedSemaphore(LONG_WAITS)
@@ -185,6 +187,7 @@ def _room_for(timeout_s: float) -> Iterator[None]:
 def _stop(container: Container, context: JobContext) -> None:
     signal = str(context.params.get("signal") or "") or None
     timeout_s = float(context.params.get("timeout_s", STOP_TIMEOUT_S))
+    _await_start(container)
     try:
         with _room_for(timeout_s):
             gateway.engine().stop(container.container_id, timeout_s, signal)
@@ -192,6 +195,15 @@ def _stop(container: Container, context: JobContext) -> None:
         states.change(container, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
         raise
     write_end(container)
+
+
+def _await_start(container: Container) -> None:
+    """A start that is under way cannot be stopped in the middle, and must not come after the stop either."""
+    deadline = time.monotonic() + START_S
+    while container.state == ContainerState.STARTING and time.monotonic() < deadline:
+        time.sleep(lifecycle.POLL_S / 2)
+        container.refresh_from_db()
+    states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
 
 
 def write_end(container: Container) -> None:
@@ -226,6 +238,25 @@ def restart_container(context: JobContext) -> object:
     return {}
 
 
+def _end_and_remove(container_id: str) -> None:
+    """A start that was under way may succeed in between: then it is ended once more.
+
+    Raises:
+        EngineError, OSError: it does not go.
+    """
+    engine = gateway.engine()
+    for last in (False, False, True):
+        if engine.observe(container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            engine.stop(container_id, 0, "KILL")
+        try:
+            engine.remove(container_id)
+        except gateway.WrongState:
+            if last:
+                raise
+        else:
+            return
+
+
 @handler(lifecycle.REMOVE, queue="engine", permission=Permission.CONTAINER_REMOVE, retries=0)
 def remove_container(context: JobContext) -> object:
     container = _container(context)
@@ -233,11 +264,8 @@ def remove_container(context: JobContext) -> object:
         return {}
     if container.state != ContainerState.REMOVING:
         return {}
-    engine = gateway.engine()
     try:
-        if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
-            engine.stop(container.container_id, 0, "KILL")
-        engine.remove(container.container_id)
+        _end_and_remove(container.container_id)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
         states.change(container, among=among, to=ContainerState.DEAD, error=f"It could not be removed: {error}")

@@ -54,6 +54,8 @@ _HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
 
 def docker_state(container: Container) -> str:
     """Docker has fewer words for states than we have."""
+    if container.is_restarting:
+        return "restarting"
     state = ContainerState(container.state)
     return str(_WORDS.get(state, state))
 
@@ -62,9 +64,9 @@ def _state(container: Container) -> dict[str, Any]:
     word = docker_state(container)
     return {
         "Status": word,
-        "Running": word == "running",
+        "Running": word in {"running", "restarting"},
         "Paused": False,
-        "Restarting": False,
+        "Restarting": word == "restarting",
         "OOMKilled": container.oom_killed,
         "Dead": word == "dead",
         "Pid": container.pid or 0,
@@ -133,7 +135,10 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
         "PidsLimit": limits.pids.value,
         **_rights(options),
         **_shares(options, limits.memory_bytes.value),
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "RestartPolicy": {
+            "Name": container.restart_policy.name,
+            "MaximumRetryCount": container.restart_policy.most,
+        },
         "Binds": list(options.volumes) or None,
         "StorageOpt": {"size": str(options.storage_bytes)} if options.storage_bytes else None,
         "PortBindings": _port_bindings(options),
@@ -224,7 +229,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "HostsPath": str(folder / "etc" / "hosts"),
         "LogPath": str(folder / "io" / "ctr.log"),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "ExecIDs": [row.exec_id for row in container.execs.all() if row.state != ExecState.EXITED] or None,
         "Driver": "overlay",
         "Platform": container.image.os,
@@ -315,7 +320,7 @@ def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Cont
     rows = list(containers)
     shows_all = request.all or request.last >= 0 or any(name in {"status", "exited"} for name, _ in request.filters)
     if not shows_all:
-        rows = [row for row in rows if row.state in states.UP and docker_state(row) == "running"]
+        rows = [row for row in rows if docker_state(row) in {"running", "restarting"}]
     for name in {name for name, _ in request.filters}:
         values = [value for other, value in request.filters if other == name]
         rows = [row for row in rows if _keeps(row, name, values)]

@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
+from dashboard.containers import restarts
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
@@ -76,6 +77,7 @@ def exited(container: Container, ended: gateway.Exit) -> bool:
         oom_killed=ended.oom_killed,
         finished_at=ended.finished_at,
         error=ended.reason,
+        **restarts.after_exit(container, exit_code=ended.code, finished_at=ended.finished_at),
     )
 
 
@@ -90,4 +92,5 @@ def not_started(container: Container, message: str, *, exit_code: int | None) ->
     """A start that failed: back to what it was, with the reason."""
     to = ContainerState.CREATED if container.started_at is None else ContainerState.EXITED
     among = [ContainerState.STARTING]
-    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code)
+    again = restarts.after_failure(container, exit_code)
+    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code, **again)

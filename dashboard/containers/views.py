@@ -20,7 +20,7 @@ from dashboard.containers import mounting, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
-from dashboard.containers.models import Container
+from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
@@ -37,7 +37,8 @@ _PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
 def _listed(request: HttpRequest) -> QuerySet[Container]:
     rows = Container.objects.select_related("image", "owner").prefetch_related("ports")
     if request.GET.get("state") == "running":
-        rows = rows.filter(state__in=states.UP)
+        waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
+        rows = rows.filter(Q(state__in=states.UP) | waits)
     query = request.GET.get("q", "").strip()
     if query:
         matches = Q(name__icontains=query) | Q(image_reference__icontains=query) | Q(container_id__startswith=query)

@@ -68,6 +68,7 @@ class ContainerOptions(Stored):
     shm_bytes: int | None = None
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    restart: str = ""  # always, unless-stopped, on-failure[:most]
     cap_add: tuple[str, ...] = ()  # CAP_NAME or ALL
     cap_drop: tuple[str, ...] = ()
     security_opt: tuple[str, ...] = ()
@@ -166,6 +167,7 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
     return [
         ("--domainname", options.domainname or None),
         ("--shm-size", _size(options.shm_bytes)),
+        ("--restart", options.restart or None),
         ("--stop-signal", options.stop_signal or None),
         ("--stop-timeout", _number(options.stop_timeout_s)),
         ("--cpu-shares", _number(options.cpu_shares)),

@@ -25,6 +25,7 @@ from dashboard.grammar.runvalues import (
     read_label_text,
     read_pull,
     read_resolver_option,
+    read_restart,
     read_search,
     read_server,
     read_userns,
@@ -38,7 +39,7 @@ _LATER = (
     *("cpuset-mems", "device", "gpus", "health-cmd", "health-interval", "health-retries"),
     *("health-timeout", "ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
     *("mac-address", "memory-swappiness", "network", "net"),
-    *("pid", "restart", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
+    *("pid", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
 )
 _LATER_SWITCHES = ("no-healthcheck", "oom-kill-disable", "privileged", "disable-content-trust")
 UNSUPPORTED = (
@@ -81,6 +82,7 @@ CONTAINER_FLAGS = (
     Flag(name="label", short="l", read=read_label_text, kind="list", repeats=True, help="Set meta data on a container"),
     listed("label-file", str, "Read in a line delimited file of labels"),
     switch("read-only", text="Mount the container's root filesystem as read only"),
+    Flag(name="restart", read=read_restart, help="Restart policy to apply when a container exits"),
     Flag(name="shm-size", read=read_size, kind="bytes", help="Size of /dev/shm"),
     string("stop-signal", text="Signal to stop the container"),
     number("stop-timeout", text="Timeout (in seconds) to stop a container"),
@@ -159,6 +161,7 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         init=values.get("init", False),
         read_only=values.get("read_only", False),
         shm_bytes=values.get("shm_size"),
+        restart=values.get("restart", ""),
         stop_signal=values.get("stop_signal", ""),
         stop_timeout_s=values.get("stop_timeout"),
         **_limits(values),

@@ -34,6 +34,26 @@ def read_userns(text: str) -> str:
     return text
 
 
+def read_restart(text: str) -> str:
+    """`no`, `always`, `unless-stopped`, `on-failure[:most]`; "no" is the same as nothing said."""
+    name, colon, most = text.partition(":")
+    if name not in {"", "no", "always", "unless-stopped", "on-failure"}:
+        msg = (
+            f"invalid restart policy: unknown policy '{name}'; use one of 'no', 'always', 'on-failure', or "
+            "'unless-stopped'"
+        )
+        raise ValueRefused(msg)
+    if not colon:
+        return "" if name == "no" else name
+    if name != "on-failure":
+        msg = "invalid restart policy: maximum retry count can only be used with 'on-failure'"
+        raise ValueRefused(msg)
+    if not most.isdecimal() or len(most) > 9:
+        msg = "invalid restart policy format: maximum retry count must be an integer"
+        raise ValueRefused(msg)
+    return text if int(most) else name
+
+
 def read_label_text(text: str) -> str:
     """`key=value`; `key` alone is `key=`."""
     key, value = read_label(text)

@@ -56,6 +56,7 @@ options = st.builds(
     init=st.booleans(),
     read_only=st.booleans(),
     shm_bytes=st.none() | st.integers(0, 2**40),
+    restart=st.sampled_from(["", "always", "unless-stopped", "on-failure", "on-failure:3"]),
     stop_signal=words,
     stop_timeout_s=st.none() | st.integers(-1, 10**6),
     cap_add=some_of("CAP_NET_RAW", "ALL"),
