@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dashboard import gateway
-from dashboard.containers import mounting, ports, states
+from dashboard.containers import health, mounting, ports, states
 from dashboard.containers.creation import effective_command
 from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
@@ -45,6 +45,7 @@ _FILTERS = {
     "ancestor": anything,
     "volume": anything,
     "label": anything,
+    "health": lambda value: value in {"starting", "healthy", "unhealthy", "none"},
     "exited": lambda value: value.removeprefix("-").isdecimal(),
     "publish": _is_port,
     "expose": _is_port,
@@ -74,6 +75,7 @@ def _state(container: Container) -> dict[str, Any]:
         "Error": container.error,
         "StartedAt": rfc3339(container.started_at),
         "FinishedAt": rfc3339(container.finished_at),
+        **health.shape(container),
     }
 
 
@@ -100,10 +102,18 @@ def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
         "WorkingDir": options.workdir or said.get("WorkingDir", ""),
         "Entrypoint": said.get("Entrypoint") if options.entrypoint is None else own_entrypoint,
         "Labels": labels_of(container.image.config, options),
+        **_healthcheck(container, options),
         "ExposedPorts": _exposed(container, options),
         "StopSignal": options.stop_signal or said.get("StopSignal") or "SIGTERM",
         **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
     }
+
+
+def _healthcheck(container: Container, options: ContainerOptions) -> dict[str, Any]:
+    if options.no_healthcheck:
+        return {"Healthcheck": {"Test": ["NONE"]}}
+    found = health.check(container)
+    return {} if found is None else {"Healthcheck": found.shape()}
 
 
 def _id_maps(container: Container) -> dict[str, list[str]] | None:
@@ -244,6 +254,12 @@ def _labels(container: Container) -> dict[str, str]:
     return labels_of(container.image.config, ContainerOptions.from_json(container.options))
 
 
+def _health(container: Container) -> str:
+    """Empty for one that is asked nothing, or does not run."""
+    row = health.of(container)
+    return str(row.status) if row is not None and container.state in states.RUNS else ""
+
+
 def _has_labels(container: Container, values: list[str]) -> bool:
     """All of them: `key`, or `key=value`."""
     found = _labels(container)
@@ -268,6 +284,7 @@ def container_line(container: Container, written_bytes: int | None) -> Container
         finished_at=container.finished_at,
         exit_code=container.exit_code,
         image_bytes=container.image.size_bytes,
+        health=_health(container),
         labels=",".join(f"{key}={value}" for key, value in sorted(_labels(container).items())),
         written_bytes=written_bytes,
         ports=shown_ports(ports.shown(container)),
@@ -300,6 +317,7 @@ _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "ancestor": _is_of_image,
     "volume": _has_volume,
     "label": _has_labels,
+    "health": lambda container, values: (_health(container) or "none") in values,
     "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,
     "publish": lambda container, values: _has_port(container, values, is_published=True),
     "expose": lambda container, values: _has_port(container, values, is_published=False),

@@ -114,6 +114,27 @@ class Container(Process):
         return waits or (self.state == ContainerState.STARTING and self.restart_count > 0)
 
 
+class HealthStatus(models.TextChoices):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class Health(models.Model):
+    """What a container's probes have said. There is none for a container that is asked nothing."""
+
+    container = models.OneToOneField(Container, on_delete=models.CASCADE, related_name="health")
+    status = models.CharField(max_length=12, choices=HealthStatus.choices, default=HealthStatus.STARTING)
+    failing_streak = models.PositiveIntegerField(default=0)
+    log = models.JSONField(default=list)  # the last five, as `inspect` prints them
+    next_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    exec_id = models.CharField(max_length=64, blank=True, default="")  # of the probe that is on its way
+    probe_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.container_id}: {self.status}"
+
+
 class PublishedPort(models.Model):
     """A port of the host that a container has while it is up: taken at its start, given back at its end.
 

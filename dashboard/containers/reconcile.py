@@ -22,7 +22,7 @@ import logging
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, ports, states
+from dashboard.containers import health, lifecycle, ports, states
 from dashboard.containers.handlers import ended_now, watch
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core import clock
@@ -132,6 +132,7 @@ def _is_running(row: Container, seen: gateway.Observed, *, is_stopping: bool) ->
             exit_code=None,
             error="",
         )
+        health.begin(row)
     elif row.state == ContainerState.STOPPING and not is_stopping:
         states.change(row, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
     if not gateway.engine().is_watching(row.container_id):

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
-from dashboard.containers import restarts
+from dashboard.containers import health, restarts
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
@@ -38,18 +38,19 @@ def announce(container: Container, *, state: str | None = None) -> None:
 
 
 def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host."""
+    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host, and is asked nothing."""
     with transaction.atomic():
         changed = container.move(among=among, to=to, **fields)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
+            health.end(container)
     if changed:
         announce(container)
     return changed
 
 
 def running(container: Container, started: gateway.Started) -> bool:
-    return change(
+    begun = change(
         container,
         among=[ContainerState.STARTING, ContainerState.CREATED, ContainerState.EXITED],
         to=ContainerState.RUNNING,
@@ -61,6 +62,9 @@ def running(container: Container, started: gateway.Started) -> bool:
         log_lost=False,  # of this run: a new one may lose output again, and say so again
         error="",
     )
+    if begun:
+        health.begin(container)
+    return begun
 
 
 def exited(container: Container, ended: gateway.Exit) -> bool:

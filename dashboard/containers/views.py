@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, services, states
+from dashboard.containers import health, mounting, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
@@ -35,7 +35,7 @@ _PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
-    rows = Container.objects.select_related("image", "owner").prefetch_related("ports")
+    rows = Container.objects.select_related("image", "owner", "health").prefetch_related("ports")
     if request.GET.get("state") == "running":
         waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
         rows = rows.filter(Q(state__in=states.UP) | waits)
@@ -62,7 +62,7 @@ def containers(request: HttpRequest) -> HttpResponse:
 
 
 def _container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
-    found = Container.objects.select_related("image", "owner").filter(container_id=container_id).first()
+    found = Container.objects.select_related("image", "owner", "health").filter(container_id=container_id).first()
     if found is None:
         raise Http404(_("This container no longer exists."))
     require(request.user, permission, found)
@@ -82,6 +82,8 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "limits": limits_in_force(options) if options else None,
         "slabs": slabs_of(shown.image.stack.select_related("layer")),
         "is_up": shown.state in states.UP,
+        "health": health.of(shown) if shown.state in states.UP else None,
+        "probes": [*reversed(health.entries(shown))],
         "mounts": mounting.shapes(shown, options) if options else [],
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],

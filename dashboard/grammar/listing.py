@@ -17,6 +17,7 @@ SHORT = 12
 COMMAND_WIDTH = 20
 _NAMES_SIZE = re.compile(r"\{\{.*\.Size\b")
 MOUNT_WIDTH = 15
+_HEALTH = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
 
 IMAGE_HEADERS = {
     "Repository": "REPOSITORY",
@@ -75,6 +76,7 @@ class ContainerLine:
     exit_code: int | None
     image_bytes: int
     labels: str = ""
+    health: str = ""  # starting, healthy, unhealthy
     written_bytes: int | None = None  # None: not counted
     ports: str = ""
     mounts: tuple[str, ...] = ()  # names of volumes and paths of the host
@@ -112,7 +114,7 @@ def render_images(request: Images, lines: Sequence[ImageLine], *, now: datetime)
 def status(line: ContainerLine, now: datetime) -> str:
     """`Up 3 minutes`, `Exited (0) 5 minutes ago`."""
     if line.state == "running" and line.started_at is not None:
-        return f"Up {human_duration(now - line.started_at)}"
+        return f"Up {human_duration(now - line.started_at)}{_HEALTH.get(line.health, '')}"
     if line.state in {"exited", "restarting"} and line.finished_at is not None:
         code = "unknown" if line.exit_code is None else line.exit_code
         return f"{line.state.capitalize()} ({code}) {ago(line.finished_at, now)}"

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dashboard.grammar import mounts
 from dashboard.grammar.limitvalues import write_swap
+from dashboard.grammar.runvalues import write_duration
 from dashboard.grammar.values import write_cpus, write_size
 
 
@@ -68,6 +69,12 @@ class ContainerOptions(Stored):
     shm_bytes: int | None = None
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    health_cmd: str = ""
+    health_interval_ms: int | None = None
+    health_timeout_ms: int | None = None
+    health_start_period_ms: int | None = None
+    health_retries: int | None = None
+    no_healthcheck: bool = False
     restart: str = ""  # always, unless-stopped, on-failure[:most]
     cap_add: tuple[str, ...] = ()  # CAP_NAME or ALL
     cap_drop: tuple[str, ...] = ()
@@ -115,6 +122,7 @@ def _switches(options: ContainerOptions) -> list[str]:
         (options.publish_all, "-P"),
         (options.init, "--init"),
         (options.read_only, "--read-only"),
+        (options.no_healthcheck, "--no-healthcheck"),
     )
     return [word for is_set, word in table if is_set]
 
@@ -167,6 +175,11 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
     return [
         ("--domainname", options.domainname or None),
         ("--shm-size", _size(options.shm_bytes)),
+        ("--health-cmd", options.health_cmd or None),
+        ("--health-interval", _duration(options.health_interval_ms)),
+        ("--health-timeout", _duration(options.health_timeout_ms)),
+        ("--health-start-period", _duration(options.health_start_period_ms)),
+        ("--health-retries", _number(options.health_retries)),
         ("--restart", options.restart or None),
         ("--stop-signal", options.stop_signal or None),
         ("--stop-timeout", _number(options.stop_timeout_s)),
@@ -180,6 +193,10 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
 
 def _size(value: int | None) -> str | None:
     return None if value is None else write_size(value)
+
+
+def _duration(value: int | None) -> str | None:
+    return None if value is None else write_duration(value)
 
 
 def _number(value: int | None) -> str | None:

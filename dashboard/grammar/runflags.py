@@ -20,6 +20,7 @@ from dashboard.grammar.mounts import checked, read_storage
 from dashboard.grammar.options import ContainerOptions
 from dashboard.grammar.ports import read_exposed, read_publish
 from dashboard.grammar.runvalues import (
+    read_duration,
     read_group,
     read_host,
     read_label_text,
@@ -36,12 +37,12 @@ DETACH_KEYS = string("detach-keys", text="Override the key sequence for detachin
 
 _LATER = (
     *("annotation", "blkio-weight", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
-    *("cpuset-mems", "device", "gpus", "health-cmd", "health-interval", "health-retries"),
-    *("health-timeout", "ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
+    *("cpuset-mems", "device", "gpus"),
+    *("ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
     *("mac-address", "memory-swappiness", "network", "net"),
     *("pid", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
 )
-_LATER_SWITCHES = ("no-healthcheck", "oom-kill-disable", "privileged", "disable-content-trust")
+_LATER_SWITCHES = ("oom-kill-disable", "privileged", "disable-content-trust")
 UNSUPPORTED = (
     *(Flag(name=name, read=str, is_unsupported=True) for name in _LATER),
     Flag(name="attach", short="a", read=str, is_unsupported=True),
@@ -68,7 +69,26 @@ LIMIT_FLAGS = (
     listed("security-opt", read_security, "Security Options"),
     listed("ulimit", read_ulimit, "Ulimit options"),
 )
+HEALTH_FLAGS = (
+    string("health-cmd", text="Command to run to check health"),
+    Flag(name="health-interval", read=read_duration, kind="duration", help="Time between running the check (ms|s|m|h)"),
+    number("health-retries", text="Consecutive failures needed to report unhealthy"),
+    Flag(
+        name="health-start-period",
+        read=read_duration,
+        kind="duration",
+        help="Start period for the container to initialize before starting health-retries countdown (ms|s|m|h)",
+    ),
+    Flag(
+        name="health-timeout",
+        read=read_duration,
+        kind="duration",
+        help="Maximum time to allow one check to run (ms|s|m|h)",
+    ),
+    switch("no-healthcheck", text="Disable any container-specified HEALTHCHECK"),
+)
 CONTAINER_FLAGS = (
+    *HEALTH_FLAGS,
     *LIMIT_FLAGS,
     listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
     string("cidfile", text="Write the container ID to the file"),
@@ -161,6 +181,12 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         init=values.get("init", False),
         read_only=values.get("read_only", False),
         shm_bytes=values.get("shm_size"),
+        health_cmd=values.get("health_cmd", ""),
+        health_interval_ms=values.get("health_interval"),
+        health_timeout_ms=values.get("health_timeout"),
+        health_start_period_ms=values.get("health_start_period"),
+        health_retries=values.get("health_retries"),
+        no_healthcheck=values.get("no_healthcheck", False),
         restart=values.get("restart", ""),
         stop_signal=values.get("stop_signal", ""),
         stop_timeout_s=values.get("stop_timeout"),

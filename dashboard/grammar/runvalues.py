@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from decimal import Decimal
 
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.values import is_hostname, read_label
@@ -18,6 +19,18 @@ _DOMAIN = re.compile(r"[a-zA-Z0-9_](?:[a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(?:\.[a-z
 _RESOLVER_OPTION = re.compile(r"[a-z][a-z0-9-]*(?::\d{1,5})?\Z", re.ASCII)
 _BLANKS = " \t"
 _DOMAIN_LIMIT = 253
+_UNITS_MS = {
+    "h": Decimal(3_600_000),
+    "m": Decimal(60_000),
+    "s": Decimal(1000),
+    "ms": Decimal(1),
+    "us": Decimal("0.001"),
+    "µs": Decimal("0.001"),
+    "ns": Decimal("0.000001"),
+}
+_DURATION_PART = re.compile(r"(\d{1,12}(?:\.\d{1,9})?)(ms|us|µs|ns|h|m|s)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
+_MOST_MS = 7 * 24 * 3600 * 1000
 
 
 def read_pull(text: str) -> str:
@@ -32,6 +45,28 @@ def read_userns(text: str) -> str:
         msg = "invalid USER mode"
         raise ValueRefused(msg)
     return text
+
+
+def read_duration(text: str) -> int:
+    """`1m30s`, `500ms` as Go writes them: milliseconds."""
+    if text == "0":
+        return 0
+    if not _DURATION.fullmatch(text):
+        msg = f'time: invalid duration "{text}"'
+        raise ValueRefused(msg)
+    total = sum(Decimal(number) * _UNITS_MS[unit] for number, unit in _DURATION_PART.findall(text))
+    if total > _MOST_MS:
+        msg = f'time: invalid duration "{text}"'
+        raise ValueRefused(msg)
+    return int(total)
+
+
+def write_duration(milliseconds: int) -> str:
+    """The shortest spelling that `read_duration` reads back exactly."""
+    for unit in ("h", "m", "s"):
+        if milliseconds and milliseconds % _UNITS_MS[unit] == 0:
+            return f"{milliseconds // int(_UNITS_MS[unit])}{unit}"
+    return f"{milliseconds}ms"
 
 
 def read_restart(text: str) -> str:
