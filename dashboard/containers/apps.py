@@ -14,5 +14,5 @@ class ContainersConfig(AppConfig):
             handlers,
             healthprobes,
             reconcile,
-            restarts,
+            restartticks,
         )

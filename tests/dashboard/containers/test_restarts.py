@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import reconcile, restarts, services
+from dashboard.containers import reconcile, restartticks, services
 from dashboard.containers.models import Container
 from dashboard.containers.restartpolicy import LONGEST_MS, RestartPolicy, next_wait_ms
 from dashboard.core.errors import DashboardError
@@ -37,7 +37,7 @@ def made(present, user, queue):
 def after_its_wait(row, queue) -> str:
     """What becomes of a container whose wait is over."""
     Container.objects.filter(pk=row.pk).exclude(restart_at=None).update(restart_at=timezone.now())
-    restarts.begin_due()
+    restartticks.begin_due()
     queue.run()
     row.refresh_from_db()
     return row.state
@@ -102,7 +102,7 @@ def test_its_wait_is_not_cut_short(made, engine, queue):
     row = made("always")
     engine.end(row.container_id, 0)
     Container.objects.filter(pk=row.pk).update(restart_at=timezone.now() + timedelta(seconds=60))
-    restarts.begin_due()
+    restartticks.begin_due()
     queue.run()
     row.refresh_from_db()
     assert row.state == "exited"
@@ -216,14 +216,14 @@ def test_a_start_of_berth_brings_back_what_always_runs_and_one_of_its_worker_doe
     for row in rows.values():
         services.stop(row, user)
     queue.run()
-    restarts.apply_after_start()  # no server: nothing
+    restartticks.apply_after_start()  # no server: nothing
     assert {after_its_wait(row, queue) for row in rows.values()} == {"exited"}
     (tmp_path / "admin-token").write_text("first")
-    restarts.apply_after_start()
+    restartticks.apply_after_start()
     assert [after_its_wait(row, queue) for row in rows.values()] == ["exited", "running", "exited"]
     services.stop(rows["always"], user)
     queue.run()
-    restarts.apply_after_start()  # the worker came back alone
+    restartticks.apply_after_start()  # the worker came back alone
     assert after_its_wait(rows["always"], queue) == "exited"
 
 
@@ -232,7 +232,7 @@ def test_a_wait_that_nobody_was_there_for_is_begun_by_the_next_look(made, engine
     row = made("always")
     engine.end(row.container_id, 1)
     Container.objects.filter(pk=row.pk).update(restart_at=timezone.now() - timedelta(hours=1))
-    restarts.begin_due()
+    restartticks.begin_due()
     queue.run()
     row.refresh_from_db()
     assert row.state == "running"
@@ -260,7 +260,7 @@ def test_killing_one_that_is_just_being_started_ends_it(made, engine, queue, use
     row = made("always")
     engine.end(row.container_id, 1)
     Container.objects.filter(pk=row.pk).update(restart_at=timezone.now())
-    restarts.begin_due()  # its job waits
+    restartticks.begin_due()  # its job waits
     row.refresh_from_db()
     assert (row.state, services.docker_state(row)) == ("starting", "restarting")
     services.kill(row, user)
