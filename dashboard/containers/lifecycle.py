@@ -77,8 +77,9 @@ def start_again(container: Container) -> None:
     Raises:
         PortRefused: another container has one of its ports; nothing is changed.
     """
-    fresh = Container.objects.filter(pk=container.pk, restart_at=container.restart_at, stopped_by_hand=False)
-    if container.restart_at is not None and fresh.exists() and begin(container, by_hand=False):
+    waits = Container.objects.filter(pk=container.pk, state=ContainerState.EXITED, stopped_by_hand=False)
+    claimed = waits.filter(restart_at=container.restart_at).update(restart_at=None)
+    if claimed and begin(container, by_hand=False):
         _submit(START, container, None)
 
 
