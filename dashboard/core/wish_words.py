@@ -13,6 +13,9 @@ WISHES: Final = (
     gettext_noop("A container is told at most {limit} names and name servers of a kind."),
     gettext_noop("An init in containers is tini ({path}), which is not installed: apt-get install tini."),
     # Rights and shares
+    gettext_noop("The host allows at most {limit} processes in a container."),
+    gettext_noop("The host allows at most {limit} MiB of memory for a container."),
+    gettext_noop("The host allows at most {limit} CPUs for a container."),
     gettext_noop("No container here has all capabilities. Add those by name that it needs (--cap-add)."),
     gettext_noop(
         "This host's policy does not allow {name} in containers. Its administrator can, in /etc/berth/engine.toml (capabilities)."

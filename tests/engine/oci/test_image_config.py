@@ -26,7 +26,7 @@ def test_ubuntu_wants_a_shell():
     assert (config.cmd, config.entrypoint, config.user, config.working_dir) == (("/bin/bash",), (), "", "")
     assert config.env == ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",)
     assert (len(config.diff_ids), config.architecture, config.os) == (3, "amd64", "linux")
-    assert config.created == datetime(2021, 3, 26, 5, 13, 37, 526508, tzinfo=UTC)
+    assert config.created == datetime(2021, 3, 25, 22, 33, 44, 754436, tzinfo=UTC)
     assert config.raw["docker_version"] == "19.03.12"
 
 
