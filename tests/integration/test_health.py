@@ -93,6 +93,8 @@ def test_the_images_own_check_and_taking_it_away(berth, registry):
     assert "Health" not in json.loads(berth.ok("inspect", "not-asked"))[0]["State"]
     done = berth.run_command("create", "--no-healthcheck", "--health-cmd", "x", IMAGE)
     assert "--no-healthcheck conflicts with --health-* options" in done.stderr
+    berth.remove_all()
+    berth.ok("rmi", "asks:1")  # the other tests of this folder have this Berth too
 
 
 @pytest.mark.fault("F13")
