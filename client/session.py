@@ -13,6 +13,7 @@ from client.files import Files
 from client.locate import Place
 from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_text
 from client.progress import Progress
+from client.screen import Screen
 from client.signals import Signals
 from client.stream import Ended, Stream
 from client.version import version_line
@@ -39,6 +40,7 @@ class Session:
         self._progress = {"out": _progress_on(STDOUT), "err": _progress_on(STDERR)}
         self._connection = Connection.open(place, "/ws/command")
         self._signals = Signals(self._on_signal)
+        self._screen = Screen()
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
@@ -103,16 +105,21 @@ class Session:
             write_text(STDOUT, str(frame.get("text", "")))
         elif kind == "err":
             write_text(STDERR, str(frame.get("text", "")))
+        elif kind == "screen":
+            self._screen.show(str(frame.get("text", "")))
         elif kind == "stream":
             return self._stream(frame)
         elif kind in FILES:
-            if (answer := self._files.answer(frame)) is not None:
-                self._connection.send(answer)
+            self._file(frame)
         elif kind == "error":
             self._refusal = str(frame.get("message", ""))
         elif kind == "exit":
             return int(frame.get("code") or 0)
         return None
+
+    def _file(self, frame: Frame) -> None:
+        if (answer := self._files.answer(frame)) is not None:
+            self._connection.send(answer)
 
     def _stream(self, frame: Frame) -> int | None:
         """An exit code only where the person stopped watching: the door's answer is not waited for."""

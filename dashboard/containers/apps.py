@@ -11,8 +11,10 @@ class ContainersConfig(AppConfig):
         from dashboard.containers import (  # noqa: F401 - importing registers
             exechandlers,
             execreconcile,
+            figures,
             handlers,
             healthprobes,
+            operationhandlers,
             reconcile,
             restartticks,
         )

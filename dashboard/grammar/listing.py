@@ -69,7 +69,7 @@ class ContainerLine:
     name: str
     image: str
     command: str
-    state: str  # Docker's word: created, running, restarting, removing, exited, dead
+    state: str  # Docker's word: created, running, paused, restarting, removing, exited, dead
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -115,6 +115,8 @@ def status(line: ContainerLine, now: datetime) -> str:
     """`Up 3 minutes`, `Exited (0) 5 minutes ago`."""
     if line.state == "running" and line.started_at is not None:
         return f"Up {human_duration(now - line.started_at)}{_HEALTH.get(line.health, '')}"
+    if line.state == "paused" and line.started_at is not None:
+        return f"Up {human_duration(now - line.started_at)} (Paused)"
     if line.state in {"exited", "restarting"} and line.finished_at is not None:
         code = "unknown" if line.exit_code is None else line.exit_code
         return f"{line.state.capitalize()} ({code}) {ago(line.finished_at, now)}"

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0006_restart'),
+        ('containers', '0007_restart'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0005_exec'),
+        ('containers', '0006_paused'),
     ]
 
     operations = [
