@@ -11,6 +11,7 @@ from engine.containers.operations import LimitsWanted
 from engine.containers.states import State
 from engine.errors import RequestRefused, RuntimeFailed, WrongState
 from engine.kernel import cgroups
+from engine.runtime.shares import SharesRequest
 from tests.engine.test_api import attach
 from tests.support.waiting import until
 
@@ -211,3 +212,30 @@ def test_limits_that_cannot_be_leave_a_running_container_as_it_was(lab):
         assert _limits(lab, container_id) == before
         assert lab.engine.observe(container_id).state is State.RUNNING
     lab.engine.operations.update("e" * 64, LimitsWanted())  # never started: there is nothing to change
+
+
+def test_other_limits_leave_its_shares_as_they_were(lab):
+    shares = SharesRequest(cpu_shares=333, cpus="0", memory_swap_bytes=128 << 20, memory_reservation_bytes=32 << 20)
+    with lab.started("/bin/sleep", "600", memory_bytes=64 << 20, shares=shares) as container_id:
+        lab.engine.operations.update(container_id, LimitsWanted(memory_bytes=96 << 20, nano_cpus=None, pids=None))
+        found = _read_v1(lab, container_id)
+        assert found == {
+            "memory.limit_in_bytes": 96 << 20,
+            "memory.memsw.limit_in_bytes": 128 << 20,
+            "memory.soft_limit_in_bytes": 32 << 20,
+            "cpu.shares": 333,
+        }
+        with pytest.raises(RequestRefused, match="Minimum memoryswap limit"):
+            lab.engine.operations.update(container_id, LimitsWanted(memory_bytes=256 << 20))
+
+
+def _read_v1(lab, container_id) -> dict[str, int]:
+    found = {}
+    for name in ("memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.soft_limit_in_bytes", "cpu.shares"):
+        for hierarchy in cgroups.hierarchies():
+            path = hierarchy.mount / f"{lab.config.cgroup}/{container_id}".lstrip("/") / name
+            if path.exists():
+                found[name] = int(path.read_text())
+    if not found:
+        pytest.skip("reads version 1 control groups")
+    return found
