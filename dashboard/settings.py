@@ -226,6 +226,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "dashboard.core",
+    "dashboard.history",
     "dashboard.jobs",
     "dashboard.accounts",
     "dashboard.catalog",

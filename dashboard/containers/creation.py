@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import mounting, ports
+from dashboard.containers import happenings, mounting, ports
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
@@ -103,6 +103,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
         )
         mounting.claim_volumes(user, made, options)
+        happenings.tell(made, "create")
         return made
 
 
@@ -132,22 +133,32 @@ def _refuse(message: str) -> DashboardError:
     return DashboardError(message, status=400)
 
 
+def refuse_name(name: str) -> None:
+    """What no container can be called.
+
+    Raises:
+        DashboardError: 400.
+    """
+    if not is_container_name(name):
+        msg = f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise _refuse(msg)
+
+
 def refuse_impossible(options: ContainerOptions) -> None:
     """What no image could make right.
 
     Raises:
         DashboardError: 400.
     """
-    if options.name and not is_container_name(options.name):
-        msg = f"Invalid container name ({options.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        raise _refuse(msg)
+    if options.name:
+        refuse_name(options.name)
     if options.hostname and not is_hostname(options.hostname):
         msg = f"invalid hostname format: {options.hostname}"
         raise _refuse(msg)
     if options.workdir and not posixpath.isabs(options.workdir):
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
-    _refuse_limits(options)
+    refuse_limits(options)
     _refuse_host_users(options)
     mounting.refuse_impossible(options)
 
@@ -188,7 +199,12 @@ def _require_low_ports(user: Requester) -> None:
         raise DashboardError(msg, status=403)
 
 
-def _refuse_limits(options: ContainerOptions) -> None:
+def refuse_limits(options: ContainerOptions) -> None:
+    """Limits that this host does not give.
+
+    Raises:
+        DashboardError: 400.
+    """
     least = gateway.engine_config().limits.memory_minimum_bytes
     if options.memory_bytes and options.memory_bytes < least:
         msg = f"Minimum memory limit allowed is {least // MIB}MB"

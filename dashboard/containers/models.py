@@ -18,6 +18,7 @@ class ContainerState(models.TextChoices):
     CREATED = "created"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     EXITED = "exited"
     REMOVING = "removing"
