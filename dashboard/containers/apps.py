@@ -13,6 +13,8 @@ class ContainersConfig(AppConfig):
             execreconcile,
             figures,
             handlers,
+            healthprobes,
             operationhandlers,
             reconcile,
+            restartticks,
         )

@@ -62,8 +62,10 @@ class Network:
         """Every address that a container may have, in order."""
         return self._subnet.usable()
 
-    def resolv_conf(self) -> str:
-        return resolv_conf()
+    def resolv_conf(
+        self, *, servers: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()
+    ) -> str:
+        return resolv_conf(servers=servers, search=search, options=options)
 
     def ensure(self) -> None:
         """Bridge, firewall, routing rule and forwarding as they must be; what is attached stays attached.
