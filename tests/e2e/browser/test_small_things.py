@@ -122,3 +122,14 @@ def test_long_names_leave_the_lists_as_wide_as_the_page(berth, debian, person):
     person.go("/catalog/")
     person.page.set_viewport_size({"width": 1280, "height": 800})
     berth.run_checked("rm", name)
+
+
+def test_a_phone_names_no_figures_of_a_container_that_takes_nothing(berth, debian, person):
+    berth.run_checked("create", "--name", "drydock", debian)
+    person.page.set_viewport_size({"width": 390, "height": 844})
+    person.go("/containers/?q=drydock")
+    person.page.locator("tbody tr").wait_for()
+    assert person.page.locator("td:has(.taken)").is_hidden()
+    person.go("/catalog/")
+    person.page.set_viewport_size({"width": 1280, "height": 800})
+    berth.run_checked("rm", "drydock")
