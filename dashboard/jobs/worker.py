@@ -6,12 +6,14 @@ import fcntl
 import logging
 import os
 import signal
+import sqlite3
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from celery import signals
-from django.db import connections
+from django.db import connection, connections
 
 from dashboard import gateway
 from dashboard.core import workers
@@ -22,7 +24,7 @@ log = logging.getLogger(__name__)
 LOCK_WAIT_S = 3.0
 PARENT_LOOK_S = 1.0
 ENGINE = "engine"
-_held: list[Any] = []  # the engine worker's lock and clock, for as long as the process lives
+_held: list[Any] = []  # the engine worker's lock, clock and open database, for as long as the process lives
 
 
 class SecondEngine(SystemExit):
@@ -44,6 +46,7 @@ def connect_signals() -> None:
 def _on_init(**_: object) -> None:
     if name() == ENGINE:
         take_engine_lock()
+        hold_database()
         prepare_engine()
 
 
@@ -98,6 +101,28 @@ def take_engine_lock() -> None:
         else:
             break
     _held.append(lock)
+
+
+def hold_database() -> None:
+    """SQLite's files beside the database are made by who opens it first and go with who closes it last. Were that root, a
+    first write of web could find them before they are its own ("attempt to write a readonly database"). So root opens
+    it once as its owner, and stays.
+    """
+    path = Path(str(connection.settings_dict["NAME"]))
+    if connection.vendor != "sqlite" or os.geteuid() != 0 or not path.exists():
+        return
+    owner = path.stat()
+    os.setegid(owner.st_gid)
+    os.seteuid(owner.st_uid)
+    try:
+        held = sqlite3.connect(path, check_same_thread=False)
+        _held.append(held)
+        held.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:  # the first job that needs it says so in a sentence
+        log.exception("the database could not be opened")
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
 
 
 def prepare_engine() -> None:
