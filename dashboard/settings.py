@@ -171,6 +171,8 @@ BERTH_LIMITS = {
     "reserve_bytes": _size("BERTH_RESERVE", "512m"),
     "layer_bytes": _size("BERTH_LAYER_SIZE", "64g"),
     "layer_entries": _number("BERTH_LAYER_FILES", 2_000_000),
+    "archive_bytes": _size("BERTH_ARCHIVE_SIZE", "256g"),
+    "archive_entries": _number("BERTH_ARCHIVE_FILES", 10_000_000),
     "writable_bytes": _size("BERTH_DEFAULT_STORAGE", "0"),
 }
 
