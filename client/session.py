@@ -40,6 +40,7 @@ class Session:
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
+        self._argv: Sequence[str] = ()
 
     def _on_signal(self, number: int) -> None:
         if number in {signal.SIGWINCH, signal.SIGCONT}:
@@ -58,6 +59,7 @@ class Session:
         Raises:
             BrokenPipeError: nobody reads our output any more.
         """
+        self._argv = argv
         try:
             with suppress(ConnectionLost):  # a refusal may be waiting to be read
                 self._connection.send(self._request(argv))
@@ -73,6 +75,7 @@ class Session:
             "t": "run",
             "argv": list(argv),
             "tty": os.isatty(STDIN),
+            "tty_out": os.isatty(STDOUT),
             "rows": rows,
             "cols": columns,
             "environment": named_environment(argv),
@@ -100,6 +103,8 @@ class Session:
             write_text(STDERR, str(frame.get("text", "")))
         elif kind == "stream":
             return self._stream(frame)
+        elif kind == "transfer":
+            self._transfer(frame)
         elif kind == "error":
             self._refusal = str(frame.get("message", ""))
         elif kind == "exit":
@@ -116,6 +121,15 @@ class Session:
             write_text(STDERR, "read escape sequence\n")
         self._connection.send({"t": "stream-ended", "how": self._ended.how, "code": self._ended.code})
         return self._ended.code if self._ended.how == "interrupted" else None
+
+    def _transfer(self, frame: Frame) -> None:
+        from client.transfer import Transfer
+
+        transfer = Transfer(self._place, frame, self._argv)
+        self._signals.handler = transfer.on_signal
+        ended = transfer.run()
+        self._signals.handler = self._on_signal
+        self._connection.send({"t": "stream-ended", "how": ended.how, "code": ended.code})
 
     def _without_server(self) -> int:
         """The door is gone. What the stream said still holds."""

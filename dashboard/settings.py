@@ -231,6 +231,7 @@ INSTALLED_APPS = [
     "dashboard.jobs",
     "dashboard.accounts",
     "dashboard.catalog",
+    "dashboard.transfers",
     "dashboard.volumes",
     "dashboard.containers",
     "dashboard.terminals",

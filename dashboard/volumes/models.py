@@ -13,6 +13,7 @@ from dashboard.core.models import Timestamped
 class VolumeState(models.TextChoices):
     READY = "ready"
     REMOVING = "removing"
+    RESTORING = "restoring"  # READY again whatever comes of it: its files are exchanged in one step or not at all
 
 
 class Volume(Timestamped):

@@ -144,6 +144,6 @@ def test_the_containers_page_shows_what_is_mounted(page, stored):
     options = stored.world.running.options | {"volumes": ["data:/data:ro"], "tmpfs": ["/t"]}
     Container.objects.filter(pk=stored.world.running.pk).update(options=options)
     body = page.get(f"/containers/{stored.world.running.container_id}/").content.decode()
-    assert 'href="/volumes/?q=data"' in body
+    assert 'href="/volumes/data/"' in body
     assert "read only" in body
     assert "-v data:/data:ro --tmpfs /t" in body
