@@ -111,7 +111,8 @@ class Transfer:
                 write_all(target, message)
                 received += len(message)
                 if received - acknowledged >= ACK_BYTES:
-                    connection.send({"t": "ack", "bytes": received})
+                    with suppress(ConnectionLost):  # the rest may have come already
+                        connection.send({"t": "ack", "bytes": received})
                     acknowledged = received
             elif message.get("t") == "end":
                 if message.get("bytes") != received:
