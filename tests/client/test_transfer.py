@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -170,8 +171,8 @@ def test_no_more_than_a_window_is_sent_ahead(berth):
     def transfer(talk):
         talk.say(t="ready")
         got = 0
-        with pytest.raises(TimeoutError):
-            while True:
+        with contextlib.suppress(TimeoutError):
+            while got < 2 * WINDOW_BYTES:
                 got += len(talk.hear(1))
         ahead.append(got)
         talk.say(t="taken", bytes=got)
