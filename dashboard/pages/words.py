@@ -73,7 +73,9 @@ WORDS: Final[dict[str, str | Promise]] = {
     "tear-out": _("Open in its own page"),
     "terminal": _("Terminal"),
     "try-now": _("Try now"),
+    "upload-disk-full": _("The disk of the host is full: the archive was not taken, and nothing was changed."),
     "upload-lost": _("The archive has not arrived whole; nothing was changed. Try again."),
+    "upload-too-big": _("The archive is larger than an archive may be; nothing was changed."),
     "uploading": _("Sending {file}:"),
     "went-wrong": _("That did not work (status {status})."),
 }

@@ -8,7 +8,7 @@ from datetime import timedelta
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import QuerySet
 from django.utils import timezone
-from django.utils.translation import gettext_noop
+from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.core.errors import DashboardError, NotFound
@@ -22,8 +22,11 @@ ABANDONED_AFTER = timedelta(minutes=2)  # pages in the background say only once 
 LONGEST = timedelta(hours=24)
 REMEMBERED_FOR = timedelta(hours=1)
 BATCH = 100
-TOO_MANY = gettext_noop("You have 8 archives on their way already. Wait for one, or cancel it.")
-GONE = gettext_noop("The archive is gone: it was sent, cancelled, or nobody asked for it any more.")
+
+
+class Gone(NotFound):
+    def __init__(self) -> None:
+        super().__init__(_("The archive is gone: it was sent, cancelled, or nobody asked for it any more."))
 
 
 def open_transfers() -> QuerySet[Transfer]:
@@ -40,9 +43,10 @@ def begin(
     """
     require(user, Permission.TRANSFER)
     if not isinstance(user, AbstractBaseUser):
-        raise NotFound(GONE)
+        raise Gone
     if open_transfers().filter(owner_id=user.pk).count() >= MOST_OF_PERSON:
-        raise DashboardError(TOO_MANY, status=429)
+        msg = _("You have %(count)d archives on their way already. Wait for one, or cancel it.")
+        raise DashboardError(msg % {"count": MOST_OF_PERSON}, status=429)
     return Transfer.objects.create(
         key=secrets.token_hex(16),
         direction=direction,
@@ -79,7 +83,7 @@ def find(user: Requester, key: str) -> Transfer:
     require(user, Permission.TRANSFER)
     found = find_open(user, key)
     if found is None:
-        raise NotFound(GONE)
+        raise Gone
     return found
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_GET, require_POST
 
 from dashboard import gateway
-from dashboard.core.errors import Conflict, NotFound
+from dashboard.core.errors import Conflict
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import said
 from dashboard.transfers import services
@@ -63,6 +63,6 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
     require(request.user, Permission.TRANSFER)
     transfer = services.known(request.user, key)
     if transfer is None:
-        raise NotFound(services.GONE)
+        raise services.Gone
     services.end(key)
     return said(_("Cancelled."), tone="info")

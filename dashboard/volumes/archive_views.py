@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.core.errors import Conflict, NotFound
+from dashboard.core.errors import Conflict
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import page
 from dashboard.jobs.models import JobState
@@ -75,7 +75,7 @@ def restore_start(request: HttpRequest, name: str, key: str) -> HttpResponse:
 def _own(request: HttpRequest, name: str, key: str) -> Transfer:
     found = transfers.known(request.user, key)
     if found is None or found.subject != name:
-        raise NotFound(transfers.GONE)
+        raise transfers.Gone
     return found
 
 

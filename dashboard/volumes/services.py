@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.core.errors import DashboardError
@@ -47,11 +48,11 @@ class VolumeBusy(DashboardError):
 
     def __init__(self, volume: Volume) -> None:
         words = {
-            VolumeState.REMOVING: f"The volume {volume.name} is being removed just now. Try again in a moment.",
-            VolumeState.RESTORING: f"The volume {volume.name} is being restored just now. Try again in a moment.",
-            VolumeState.READY: f"The volume {volume.name} is being backed up just now. Try again in a moment.",
+            VolumeState.REMOVING: _("The volume %(name)s is being removed just now. Try again in a moment."),
+            VolumeState.RESTORING: _("The volume %(name)s is being restored just now. Try again in a moment."),
+            VolumeState.READY: _("The volume %(name)s is being backed up just now. Try again in a moment."),
         }
-        super().__init__(words[VolumeState(volume.state)], status=409)
+        super().__init__(words[VolumeState(volume.state)] % {"name": volume.name}, status=409)
 
 
 def key_of(name: str, what: str = REMOVE) -> str:
@@ -120,9 +121,8 @@ def claim(user: Requester, name: str = "", *, labels: dict[str, str] | None = No
                 return _insert(user, name, labels or {}, is_anonymous=False)
         except IntegrityError:
             found = _locked(name)
-    if found is None:
-        msg = f"The volume {name} is being removed just now. Try again in a moment."
-        raise DashboardError(msg, status=409)
+    if found is None:  # it went between our two looks
+        raise VolumeBusy(Volume(name=name, state=VolumeState.REMOVING))
     if found.state != VolumeState.READY:
         raise VolumeBusy(found)
     return found

@@ -14,7 +14,6 @@ from engine.archives.pack import Packed, pack
 from engine.archives.unpack import Unpacked, Unpacker
 from engine.errors import ArchiveRejected, Cancelled, LayerRejected, StoreError, StoreFull
 from engine.kernel import files
-from engine.layers.headers import REFUSED
 from engine.layers.inflate import Source, inflate
 from engine.layers.reader import TarReader
 from engine.store.space import ensure_room
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 _ROOM_EVERY_BYTES = 16 << 20
 _BUFFER_BYTES = 1 << 20
+_OF_LAYERS = "The layer's archive is refused: "
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -52,7 +52,7 @@ def backup_volume(
         Cancelled: `cancelled` said so. After each of them there is no such file.
     """
     data = places.ensure_volume(config, name)
-    with archives.new_archive(config, key) as fd, _told(f"The volume {name} could not be backed up", name):
+    with archives.new_archive(config, key) as fd, _told(name):
         out = _Out(config, fd, on_bytes, cancelled)
         top = os.open(data, _FOLDER)
         try:
@@ -84,7 +84,7 @@ def restore_volume(
     """
     data = places.ensure_volume(config, name)
     fresh = data.with_name(places.RESTORED)
-    with places.lock(config, name), _told(f"The volume {name} could not be restored", name):
+    with places.lock(config, name), _told(name):
         fill.finish(config, name)
         files.remove_tree(fresh)
         try:
@@ -150,18 +150,20 @@ def _refuse_cancelled(cancelled: Callable[[], bool]) -> None:
 
 
 @contextlib.contextmanager
-def _told(what: str, name: str) -> Iterator[None]:
+def _told(name: str) -> Iterator[None]:
     """Errors of the reader and of the disk in our own words."""
     try:
         yield
     except LayerRejected as error:
-        msg = f"The archive is refused: {str(error).removeprefix(REFUSED)}"
+        why, at, place = str(error).removeprefix(_OF_LAYERS).removesuffix(".").removesuffix("')").partition(" (at '")
+        where = f" (at '{place}')" if at else ""
+        msg = f"The archive is refused: {why}{where}."
         raise ArchiveRejected(msg, subject=name) from error
     except OSError as error:
         if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            msg = f"The disk is full: {what[0].lower()}{what[1:]}."
+            msg = f"The disk is full: the work on the volume {name} was undone."
             raise StoreFull(msg, subject=name) from error
-        msg = f"{what}: {error.strerror or error}."
+        msg = f"The disk refused the work on the volume {name}, and it was undone: {error.strerror or error}."
         raise StoreError(msg, subject=name) from error
 
 

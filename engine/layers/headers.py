@@ -24,7 +24,6 @@ _NO_PREFIX = bytes(155)
 _NO_TAIL = bytes(12)
 _STAR_TAIL = b"tar\x00"
 _MEMORY = 4096
-REFUSED = "The layer's archive is refused: "
 
 
 class Ids(NamedTuple):
@@ -50,7 +49,7 @@ class Header(NamedTuple):
 
 def reject(what: str, name: bytes = b"") -> LayerRejected:
     where = f" (at '{name[:300].decode('utf-8', 'backslashreplace')}')" if name else ""
-    return LayerRejected(f"{REFUSED}{what}{where}.")
+    return LayerRejected(f"The layer's archive is refused: {what}{where}.")
 
 
 def number(field: bytes, what: str, maximum: int, *, minimum: int = 0) -> int:

@@ -10,8 +10,12 @@ export interface Line {
   onclose: ((event: CloseEvent) => void) | null;
 }
 
-/** Why it did not arrive: the server's own sentence, or "" when the connection just broke off. */
-export class NotArrived extends Error {}
+/** It did not arrive: the code that the server closed with says why, 0 when we broke it off. */
+export class NotArrived extends Error {
+  constructor(readonly code = 0) {
+    super(`closed with ${code}`);
+  }
+}
 
 interface Heard {
   ready: boolean;
@@ -35,17 +39,16 @@ export async function sendFile(
     if (message["t"] === "ready") heard.ready = true;
     else if (message["t"] === "taken") onTaken((heard.taken = Math.max(heard.taken, count)));
     else if (message["t"] === "end") heard.ended = count;
-    else if (message["t"] === "error") failed = new NotArrived(String(message["message"]));
     wake();
   };
-  line.onclose = () => {
-    failed ??= new NotArrived("");
+  line.onclose = (event) => {
+    failed = new NotArrived(event.code);
     wake();
   };
   const until = async (isSo: () => boolean): Promise<void> => {
     while (!isSo()) {
       if (failed !== null) throw failed;
-      if (!isWanted()) throw new NotArrived("");
+      if (!isWanted()) throw new NotArrived();
       await new Promise<void>((resolve) => (wake = resolve));
     }
     if (failed !== null) throw failed;
@@ -56,13 +59,13 @@ export async function sendFile(
     while (sent < file.size) {
       const piece = await file.slice(sent, sent + PIECE_BYTES).arrayBuffer();
       await until(() => sent + piece.byteLength - heard.taken <= WINDOW_BYTES);
-      if (!isWanted()) throw new NotArrived("");
+      if (!isWanted()) throw new NotArrived();
       line.send(piece);
       sent += piece.byteLength;
     }
     line.send(JSON.stringify({ t: "eof", bytes: sent }));
     await until(() => heard.ended !== null);
-    if (heard.ended !== sent) throw new NotArrived("");
+    if (heard.ended !== sent) throw new NotArrived();
   } finally {
     line.onclose = null;
     line.close();
