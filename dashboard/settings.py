@@ -24,6 +24,8 @@
 # BERTH_RESERVE        512m                           free space that pulls leave alone
 # BERTH_LAYER_SIZE     64g                            a layer may unpack to at most this
 # BERTH_LAYER_FILES    2000000                        and have at most so many entries
+# BERTH_ARCHIVE_SIZE   256g                           a volume's backup holds at most this, either way
+# BERTH_ARCHIVE_FILES  10000000                       and at most so many entries
 # BERTH_PULL_PARALLEL  3                              layers that are fetched at the same time
 # BERTH_PROXIES        0                              proxies in front whose X-Forwarded-For is believed
 # BERTH_LOG_LEVEL      INFO
