@@ -11,6 +11,9 @@ import { humanSize, say } from "./words";
 const REASONS: Record<number, string> = { 4401: "closed-signed-out", 4413: "upload-too-big", 4507: "upload-disk-full" };
 const started = new Set<string>();
 
+/** By the person who began it, who needs no sentence about it. */
+class Stopped extends Error {}
+
 export function startTransfers(): void {
   document.addEventListener("click", (event) => {
     const button = event.target instanceof Element ? event.target.closest<HTMLElement>("[data-choose-file]") : null;
@@ -54,7 +57,7 @@ async function restore(input: HTMLInputElement, file: File): Promise<void> {
     await send(place, path, file);
   } catch (error) {
     place.replaceChildren();
-    if (place.isConnected) toast(say((error instanceof NotArrived && REASONS[error.code]) || "upload-lost"), "error");
+    if (place.isConnected && !(error instanceof Stopped)) toast(say((error instanceof NotArrived && REASONS[error.code]) || "upload-lost"), "error");
     return;
   }
   const asked = await post(start, {});
@@ -69,12 +72,21 @@ async function send(place: HTMLElement, path: string, file: File): Promise<void>
   const socket = new WebSocket(url);
   const bar = el("progress", { class: "total", max: "100", "aria-label": say("uploading", { file: file.name }) });
   const text = el("p", { class: "text-sm" });
-  const stop = el("button", { type: "button", class: "btn btn-sm", click: () => socket.close() }, say("cancel"));
+  let isStopped = false;
+  const stopNow = (): void => {
+    isStopped = true;
+    socket.close();
+  };
+  const stop = el("button", { type: "button", class: "btn btn-sm", click: stopNow }, say("cancel"));
   const show = (bytes: number): void => {
     bar.value = file.size > 0 ? (100 * bytes) / file.size : 100;
     text.textContent = `${say("uploading", { file: file.name })} ${humanSize(bytes)} / ${humanSize(file.size)}`;
   };
   place.replaceChildren(el("section", { class: "card-plain" }, el("div", { class: "grid gap-3 p-4" }, text, bar, el("div", {}, stop))));
   show(0);
-  await sendFile(socket, file, show, () => place.isConnected);
+  try {
+    await sendFile(socket, file, show, () => place.isConnected);
+  } catch (error) {
+    throw isStopped ? new Stopped() : error;
+  }
 }
