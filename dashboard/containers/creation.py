@@ -52,6 +52,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     """
     require(user, Permission.CONTAINER_RUN)
     refuse_impossible(options)
+    options = _with_layer_size(options)
     image = find_image(options.image)
     refuse_ports(user, image, options)
     _refuse_other_platform(image, options)
@@ -70,6 +71,15 @@ def create(user: Requester, options: ContainerOptions) -> Container:
         return made
     msg = _("No free name or address was found for the container. Try again.")
     raise DashboardError(msg, status=503)
+
+
+def _with_layer_size(options: ContainerOptions) -> ContainerOptions:
+    """The server's default is written down with the container: its layer is made once and keeps its size whatever the
+    default is later. (The other limits are set anew at each start.)
+    """
+    if options.storage_bytes is not None:
+        return options
+    return replace(options, storage_bytes=gateway.engine_config().limits.writable_bytes or None)
 
 
 def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str) -> Container:

@@ -93,6 +93,7 @@ def announce(row: Exec, *, state: str | None = None) -> None:
     payload = {"t": "exec", "id": row.exec_id, "state": state or row.state, "exit_code": row.exit_code}
     publish(f"exec.{row.exec_id}", payload)
     publish(f"execs.{row.container.container_id}", payload)
+    publish("execs", payload)
 
 
 def change(row: Exec, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields

@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dashboard.core.sentences import translated
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
@@ -90,7 +91,7 @@ class RunForm(forms.Form):
             try:
                 read_volume(item)
             except ValueRefused as error:
-                sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": error}
+                sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": translated(str(error))}
                 raise forms.ValidationError(sentence) from error
 
     def clean_cpus(self) -> int | None:
@@ -109,7 +110,7 @@ class RunForm(forms.Form):
         except ValueRefused as error:
             raise forms.ValidationError(
                 _("%(reason)s. Ports are written as 8080:80, 127.0.0.1:8080:80 or 8000-8010:8000-8010/udp.")
-                % {"reason": error}
+                % {"reason": translated(str(error))}
             ) from error
 
     @property

@@ -8,6 +8,7 @@ urlpatterns = [
     path("containers/", views.containers, name="containers"),
     path("containers/run/", views.run, name="run"),
     path("containers/run/line/", views.run_line, name="run-line"),
+    path("containers/selected/", views.act_on_selected, name="containers-selected"),
     path("containers/<str:container_id>/", views.container, name="container"),
     path("containers/<str:container_id>/start/", views.start, name="container-start"),
     path("containers/<str:container_id>/stop/", views.stop, name="container-stop"),

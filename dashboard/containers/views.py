@@ -16,14 +16,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, services, states
+from dashboard.containers import many, mounting, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
+from dashboard.core.many import MOST as MOST_AT_ONCE
+from dashboard.core.many import told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.core.sentences import reason
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
@@ -110,18 +113,25 @@ def run(request: HttpRequest) -> HttpResponse:
     try:
         made = services.create(request.user, options)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=422)
+        return _run_refused(request, form, error, status=422)
     try:
         _finished(services.start(made, request.user, 24, 80), timeout_s=20)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=409, made=made)
+        return _run_refused(request, form, error, status=409, made=made)
     return _opened(request, made)
 
 
+def _run_refused(
+    request: HttpRequest, form: RunForm, error: DashboardError, *, status: int, made: Container | None = None
+) -> HttpResponse:
+    """What is wrong in general, where that is known, stands above the sentence, which may be Docker's."""
+    form.add_error(None, str(error))
+    why = "" if error.code == DashboardError.code else reason(error.code)
+    return _run_page(request, form, line=to_line(form.options()), status=status, made=made, why=why)
+
+
 def _run_page(
-    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None
+    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None, why: str = ""
 ) -> HttpResponse:
     """`made` could not be started. As in Docker it stays, unless `--rm` was asked for."""
     is_removed = made is not None and made.auto_remove
@@ -129,7 +139,14 @@ def _run_page(
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
     names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
-    context = {"form": form, "line": line, "choices": _choices(), "port_help": port_help, "volume_names": names}
+    context = {
+        "form": form,
+        "line": line,
+        "choices": _choices(),
+        "port_help": port_help,
+        "volume_names": names,
+        "why": why,
+    }
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}
     return page(request, "containers/run.html", context, status=status)
 
@@ -221,6 +238,18 @@ def remove(request: HttpRequest, container_id: str) -> HttpResponse:
     if is_htmx(request) and not request.POST.get("leave"):
         return said(_("%(name)s is removed.") % {"name": found.name})
     return _answer(request, leave=True)
+
+
+@require_POST
+def act_on_selected(request: HttpRequest) -> HttpResponse:
+    """Each row's own right is asked for by what is done to it."""
+    require(request.user, Permission.CONTAINER_VIEW)
+    action = many.ACTIONS.get(request.POST.get("action", ""))
+    chosen = request.POST.getlist("key")
+    if action is None or not 0 < len(chosen) <= MOST_AT_ONCE:
+        raise DashboardError(_("Select something first, at most %(most)d at once.") % {"most": MOST_AT_ONCE})
+    came_of_it = many.act(action, chosen, request.user)
+    return told(came_of_it.sentences(action), came_of_it.refused)
 
 
 @require_POST

@@ -59,6 +59,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "search": _("Search"),
     "search-count": _("{n} of {m}"),
     "search-none": _("No match"),
+    "selected": _("{n} selected"),
     "sign-in": _("Sign in"),
     "skipped": _("{size} of output skipped: it came faster than it could be shown. The log has all that is kept."),
     "start": _("Start"),
@@ -77,5 +78,6 @@ WORDS: Final[dict[str, str | Promise]] = {
     "upload-lost": _("The archive has not arrived whole; nothing was changed. Try again."),
     "upload-too-big": _("The archive is larger than an archive may be; nothing was changed."),
     "uploading": _("Sending {file}:"),
+    "watching": _("Watching: {names}"),
     "went-wrong": _("That did not work (status {status})."),
 }

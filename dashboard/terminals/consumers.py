@@ -71,6 +71,7 @@ class TerminalConsumer(GuardedConsumer):
     _task: asyncio.Task[None] | None = None
     _watch: int | None = None
     _log_lost_said = False
+    _watching_said: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Channels' interface
         super().__init__(*args, **options)
@@ -229,7 +230,7 @@ class TerminalConsumer(GuardedConsumer):
         """Everything was sent. The row is told first that nobody waits for it any more, when that is so."""
         is_log = self.request.mode == "logs"
         code = 0 if is_log else self.facts.exit_code
-        await self.message("exit", code=code, reason="" if is_log else self.facts.reason)
+        await self.message("exit", code=code, reason="" if is_log else self.said(self.facts.reason))
         if self.pump is not None:
             with suppress(NoAck):
                 await self.pump.drain()
@@ -297,6 +298,16 @@ class TerminalConsumer(GuardedConsumer):
             await self.message("detached")
             await self.finish(Close.NORMAL, "Detached.")
 
+    @property
+    def _is_shown_who_watches(self) -> bool:
+        """A page, once it has been greeted."""
+        return self.request.kind == "browser" and self.request.mode == "attach" and self.pump is not None
+
+    def said(self, sentence: str) -> str:
+        """A command line speaks English, whoever opened it."""
+        is_cli = hasattr(self, "request") and self.request.kind == "cli"
+        return sentence if is_cli else super().said(sentence)
+
     def _segment(self) -> int:
         return self.tail.position.segment if self.tail is not None else 0
 
@@ -311,7 +322,10 @@ class TerminalConsumer(GuardedConsumer):
         if self.facts.log_lost and not self._log_lost_said:
             self._log_lost_said = True
             sentence = "The disk is or was full: output is missing. Typing and stopping still work."
-            self._later(self.message("notice", kind="log-lost", message=sentence))
+            self._later(self.message("notice", kind="log-lost", message=self.said(sentence)))
+        if self.facts.watching != self._watching_said and self._is_shown_who_watches:
+            self._watching_said = self.facts.watching
+            self._later(self.message("watching", names=list(self._watching_said)))
 
     async def topic_event(self, event: dict[str, Any]) -> None:
         """Something was published about this container; the row says what."""

@@ -66,6 +66,13 @@ def _find(ipr: IPRoute, name: str) -> Any:  # pyroute2's messages are dictionari
     return found[0] if found else None
 
 
+def _index(ipr: IPRoute, name: str) -> int:
+    link = _find(ipr, name)
+    if link is None:  # somebody has deleted it; `ensure` makes it again
+        raise OSError(errno.ENODEV, f"there is no interface {name}")
+    return int(link["index"])
+
+
 def _sysctl(interface: str, name: str, value: int, *, family: str = "ipv4") -> None:
     path = Path(f"/proc/sys/net/{family}/conf/{interface}/{name}")
     if path.exists() and path.read_text("ascii").strip() != str(value):
@@ -89,7 +96,7 @@ def ensure_bridge(name: str, subnet: Subnet, *, loopback: bool) -> None:
         if _find(ipr, name) is None:
             with _tolerating(errno.EEXIST):
                 ipr.link("add", ifname=name, kind="bridge", address=bridge_mac(name))
-        index = _find(ipr, name)["index"]
+        index = _index(ipr, name)
         _sysctl(name, "disable_ipv6", 1, family="ipv6")
         for key, value in (("rp_filter", 1), ("accept_redirects", 0), ("send_redirects", 0)):
             _sysctl(name, key, value)
@@ -114,10 +121,10 @@ def ensure_ports(bridge: str, tag: str, *, reflecting: Collection[str]) -> None:
     `reflecting`: containers that may reach themselves through the bridge.
     """
     links = ports.all_links()
-    index = next(link.index for link in links if link.name == bridge)
     found = ports.attached_among(links, tag)
     known = {port.index for port in found}
     with IPRoute() as ipr:
+        index = _index(ipr, bridge)
         for port in found:
             if port.master != index:
                 ipr.link("set", index=port.index, master=index, state="up")
@@ -183,14 +190,14 @@ def connect(
     port = Port(f"{ports.port_prefix(tag)}{offset:x}", container_mac(address), address)
     disconnect(port.interface)
     with IPRoute() as ipr:
-        bridge_index = _find(ipr, bridge)["index"]
+        bridge_index = _index(ipr, bridge)
         namespace = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
         try:
             peer = {"ifname": INSIDE, "net_ns_fd": namespace, "address": port.mac}
             ipr.link("add", ifname=port.interface, kind="veth", peer=peer)
         finally:
             os.close(namespace)
-        index = _find(ipr, port.interface)["index"]
+        index = _index(ipr, port.interface)
         ipr.link("set", index=index, ifalias=ports.alias(tag, container_id, address))
         _sysctl(port.interface, "disable_ipv6", 1, family="ipv6")
         ipr.link("set", index=index, master=bridge_index, state="up")
@@ -211,8 +218,8 @@ def _configure_inside(address: str, subnet: Subnet) -> None:
     Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647", "ascii")
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", "ascii")
     with IPRoute() as ipr:
-        ipr.link("set", index=_find(ipr, "lo")["index"], state="up")
-        index = _find(ipr, INSIDE)["index"]
+        ipr.link("set", index=_index(ipr, "lo"), state="up")
+        index = _index(ipr, INSIDE)
         ipr.addr("add", index=index, address=address, prefixlen=subnet.prefix_length)
         ipr.link("set", index=index, state="up")
         ipr.route("add", dst="default", gateway=subnet.gateway)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.errors import NetworkError
+from engine.errors import EngineError, NetworkError
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ruleset
 from engine.network.addresses import Subnet
@@ -73,7 +74,7 @@ class Network:
         """
         bridge = self._config.bridge
         with self._lock:
-            self._forget_detached()
+            before = {*self._forget_detached(), *self._led_by_rules()}
             self._ensure_rules()
             links.ensure_mark_rule(bridge)
             links.ensure_bridge(bridge, self._subnet, loopback=self._publishes_on_loopback())
@@ -83,14 +84,21 @@ class Network:
             if chain is not None:
                 firewall.let_through(bridge, chain)
             self._hold_ports()
-            conntrack.forget_flows(one for ports in self._published.all().values() for one in ports)
+            conntrack.forget_flows({*before, *(one for ports in self._published.all().values() for one in ports)})
 
-    def _forget_detached(self) -> None:
-        """What died between two steps publishes nothing."""
+    def _forget_detached(self) -> list[Published]:
+        """What died between two steps publishes nothing. What it published until now."""
         attached = self.attached()
+        gone: list[Published] = []
         for container_id in self._published.all().keys() - attached.keys():
+            gone += self._published.of(container_id)
             self._published.forget(container_id)
             self._reservations.release(container_id)
+        return gone
+
+    def _led_by_rules(self) -> set[Published]:
+        listed = firewall.listing(self._config.table)
+        return set() if listed is None else {one.published for one in ruleset.read_listing(listed).forwards}
 
     def _hold_ports(self) -> None:
         """After a restart of this process: hold again what running containers publish."""
@@ -131,14 +139,20 @@ class Network:
             with self._lock:
                 self._connect(container_id, netns, address, published)
             links.configure_inside(netns, address, self._subnet)
-        except OSError as error:
-            self.detach(container_id)
+        except Exception as error:  # whatever it is, nothing is left
+            self._give_back(container_id)
+            if not isinstance(error, OSError):
+                raise
             msg = f"The container's network namespace could not be made: {error.strerror}."
             raise NetworkError(msg, subject=container_id) from error
-        except NetworkError:
-            self.detach(container_id)
-            raise
         return netns
+
+    def _give_back(self, container_id: str) -> None:
+        """As `detach`. What fails is logged: why the container got no network is what people need to know."""
+        try:
+            self.detach(container_id)
+        except (EngineError, OSError):
+            logger.exception("the network of container %s could not be taken away", container_id[:12])
 
     def _connect(self, container_id: str, netns: Path, address: str, published: Sequence[Published]) -> None:
         """The interface, the file, then the rules."""
@@ -168,15 +182,26 @@ class Network:
                 self._forget(other.container_id, other.port)
 
     def detach(self, container_id: str) -> None:
-        """Remove a container's interface, its leave to speak, its published ports and its namespace. Idempotent."""
-        for attached, _ in links.attached(self._config.tag, self._config.bridge):
-            if attached.container_id == container_id:
-                links.disconnect(attached.name)  # some 40 ms in the kernel, so not under the lock
-                with self._lock:
-                    self._forget(container_id, attached.port)
-        self._published.forget(container_id)
-        self._reservations.release(container_id)
-        namespaces.delete_netns(self._netns(container_id))
+        """Remove a container's interface, its leave to speak, its published ports and its namespace. Idempotent.
+
+        Goes on past what fails.
+
+        Raises:
+            EngineError, OSError: something could not be taken away; all the rest was tried.
+        """
+
+        def forget(port: Port) -> None:
+            with self._lock:
+                self._forget(container_id, port)
+
+        with contextlib.ExitStack() as stack:  # from the last to the first, whatever becomes of the others
+            stack.callback(namespaces.delete_netns, self._netns(container_id))
+            stack.callback(self._reservations.release, container_id)
+            stack.callback(self._published.forget, container_id)
+            for attached, _ in links.attached(self._config.tag, self._config.bridge):
+                if attached.container_id == container_id:
+                    stack.callback(forget, attached.port)
+                    stack.callback(links.disconnect, attached.name)  # some 40 ms in the kernel, so not under the lock
 
     def _forget(self, container_id: str, port: Port) -> None:
         published = self._published.of(container_id)
@@ -185,11 +210,14 @@ class Network:
         for script in filter(None, (ruleset.delete_port(table, port), ruleset.delete_forwards(table, forwards))):
             try:
                 firewall.load(script)
-            except NetworkError:  # somebody flushed the rules; the reconciler brings them back without this port
-                logger.info("the firewall had no port %s", port.interface)
+            except (
+                EngineError
+            ) as error:  # somebody flushed them; the reconciler brings the rules back without this port
+                logger.info("the firewall had no port %s: %s", port.interface, error)
         self._published.forget(container_id)
         if published:
             links.route_loopback(self._config.bridge, loopback=self._publishes_on_loopback())
+            conntrack.forget_flows(published)
 
     def published(self, container_id: str) -> tuple[Published, ...]:
         """The ports of the host that lead to this container now."""

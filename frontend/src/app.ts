@@ -14,6 +14,7 @@ import { connectLive } from "./ui/live";
 import { startNavigation } from "./ui/navigation";
 import { startProgress } from "./ui/progress";
 import { startTransfers } from "./ui/transfer";
+import { startSelection } from "./ui/selection";
 import { loadWords, tickTimes } from "./ui/words";
 
 declare global {
@@ -75,6 +76,7 @@ function start(): void {
   startNavigation();
   startProgress();
   startTransfers();
+  startSelection();
   connectLive();
   askBeforeLeaving();
   if (dock !== null) {

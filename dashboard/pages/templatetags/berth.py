@@ -22,6 +22,7 @@ from dashboard.core import sentences
 from dashboard.grammar import binary_size, human_size
 from dashboard.grammar import ports as spelled
 from dashboard.grammar.values import write_cpus
+from dashboard.volumes.models import shown_name
 
 register = template.Library()
 MOST_PORTS = 6
@@ -53,6 +54,7 @@ def memory(value: float | None) -> str:
 
 
 register.filter("cpus", write_cpus)
+register.filter("volume", shown_name)
 register.filter("translated", sentences.translated)
 register.filter("reason", sentences.reason)
 

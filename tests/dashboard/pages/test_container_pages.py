@@ -7,7 +7,7 @@ from html import unescape
 import pytest
 
 from dashboard.containers.forms import RunForm
-from dashboard.containers.models import Container, ContainerState
+from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.jobs.models import Job, JobState
 
 RUN = {"image": "ubuntu:14.04", "interactive": "on", "tty": "on"}
@@ -35,6 +35,7 @@ def test_the_filter_is_the_address(page, world, query, shown, hidden):
         ("/containers/?part=found&q=calm 1&state=running", "/containers/?q=calm+1&state=running"),
         ("/containers/?part=found&q=", "/containers/"),
         ("/catalog/?part=found&q=한", "/catalog/?q=%ED%95%9C"),
+        ("/volumes/?part=found&q=data&state=unused", "/volumes/?q=data&state=unused"),
     ],
 )
 def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, address):
@@ -42,9 +43,11 @@ def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, addre
     assert "HX-Replace-Url" not in page.get(asked.replace("found", "rows"), headers={"HX-Request": "true"})
 
 
-def test_the_other_states_keep_what_is_typed(page, world):
-    body = page.get("/containers/?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
-    assert 'href="/containers/?state=running&amp;q=calm"' in body
+@pytest.mark.parametrize("other", ["containers/?state=running", "volumes/?state=unused"])
+def test_the_other_states_keep_what_is_typed(page, world, other):
+    place = other.partition("?")[0]
+    body = page.get(f"/{place}?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
+    assert f'href="/{other}&amp;q=calm"' in body
     assert 'hx-swap-oob="true"' in body
 
 
@@ -57,9 +60,15 @@ def test_lists_that_are_empty_say_what_helps(page, world):
 def test_limits_are_those_in_force_in_dockers_units(page, world):
     world.running.options |= {"memory_bytes": 512 << 20, "pids_limit": -1}
     world.running.save()
+    assert _facts(page, world) == ["512MiB", "1.5", "no limit", "512 (default)"]
+    world.running.options |= {"storage_bytes": 10 << 30}
+    world.running.save()
+    assert _facts(page, world)[2] == "10GiB"
+
+
+def _facts(page, world) -> list[str]:
     body = page.get(f"/containers/{world.running.container_id}/").content.decode()
-    facts = [re.sub(r"<[^>]*>", "", found) for found in re.findall(r"<dd>(.*?)</dd>", body)]
-    assert facts[-4:] == ["512MiB", "1.5", "Default", "512 (default)"]
+    return [re.sub(r"<[^>]*>", "", found) for found in re.findall(r"<dd>(.*?)</dd>", body)][-4:]
 
 
 @pytest.mark.parametrize(
@@ -325,3 +334,31 @@ def test_a_port_that_cannot_be_read_is_told_at_its_field(page, world, messages):
     assert answer.status_code == 422
     assert "invalid hostPort: x. Ports are written as 8080:80" in answer.content.decode()
     assert Container.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    ("publish", "said"), [("x:80", "호스트 포트가 올바르지 않습니다: x."), ("80/sctp", "sctp 포트는")]
+)
+def test_a_port_that_cannot_be_read_is_told_in_the_readers_language(page, world, publish, said):
+    answer = page.post(
+        "/containers/run/line/", {**RUN, "publish": publish}, headers={"HX-Request": "true", "Accept-Language": "ko"}
+    )
+    assert said in answer.content.decode()
+
+
+def test_why_a_container_could_not_be_started_stands_in_words_above_dockers_line(page, world, messages, at_once):
+    PublishedPort.objects.create(
+        container=world.running,
+        protocol="tcp",
+        address="127.0.0.1",
+        port=8080,
+        container_port=80,
+        first=8080,
+        last=8080,
+    )
+    answer = page.post("/containers/run/", {**RUN, "publish": "8080:80"}, headers={"HX-Request": "true"})
+    body = answer.content.decode()
+    assert answer.status_code == 409
+    assert body.index("A port of the host is taken already.") < body.index("port is already allocated")
+    refused = page.post("/containers/run/", {**RUN, "workdir": "not/absolute"})
+    assert "This could not be done." not in refused.content.decode(), "says nothing that the sentence does not say"
