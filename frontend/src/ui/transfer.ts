@@ -8,7 +8,6 @@ import { post } from "./requests";
 import { NotArrived, sendFile } from "./upload";
 import { humanSize, say } from "./words";
 
-const REASONS: Record<number, string> = { 4401: "closed-signed-out", 4413: "upload-too-big", 4507: "upload-disk-full" };
 const started = new Set<string>();
 
 /** By the person who began it, who needs no sentence about it. */
@@ -57,7 +56,7 @@ async function restore(input: HTMLInputElement, file: File): Promise<void> {
     await send(place, path, file);
   } catch (error) {
     place.replaceChildren();
-    if (place.isConnected && !(error instanceof Stopped)) toast(say((error instanceof NotArrived && REASONS[error.code]) || "upload-lost"), "error");
+    if (place.isConnected && !(error instanceof Stopped)) toast((error instanceof NotArrived && error.message) || say("upload-lost"), "error");
     return;
   }
   const asked = await post(start, {});

@@ -10,12 +10,8 @@ export interface Line {
   onclose: ((event: CloseEvent) => void) | null;
 }
 
-/** It did not arrive: the code that the server closed with says why, 0 when we broke it off. */
-export class NotArrived extends Error {
-  constructor(readonly code = 0) {
-    super(`closed with ${code}`);
-  }
-}
+/** It did not arrive. The message is the server's own sentence, in the reader's language; "" when nothing was said. */
+export class NotArrived extends Error {}
 
 interface Heard {
   ready: boolean;
@@ -39,10 +35,11 @@ export async function sendFile(
     if (message["t"] === "ready") heard.ready = true;
     else if (message["t"] === "taken") onTaken((heard.taken = Math.max(heard.taken, count)));
     else if (message["t"] === "end") heard.ended = count;
+    else if (message["t"] === "error") failed = new NotArrived(String(message["message"]));
     wake();
   };
-  line.onclose = (event) => {
-    failed = new NotArrived(event.code);
+  line.onclose = () => {
+    failed ??= new NotArrived();
     wake();
   };
   const until = async (isSo: () => boolean): Promise<void> => {
