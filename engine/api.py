@@ -4,7 +4,8 @@ is worked on by one thread at a time.
 
 Life of a container: `create` → `start` → `watch` → (it ends, `on_exit`) → `release` → `start` again or `remove`.
 After a restart of the worker: `prepare`, then for each container `observe`, and `watch` for those that run; `sweep`
-takes away what crashes left. Further commands in a running container are at `engine.execs`.
+takes away what crashes left. Further commands in a running container are at `engine.execs`; pausing and other things
+that are done to a container while it is there, at `engine.operations`.
 """
 
 from __future__ import annotations
@@ -25,9 +26,10 @@ from engine.containers.folder import ContainerFolder
 from engine.containers.lifecycle import Parts, Start, Started
 from engine.containers.locks import ContainerLocks
 from engine.containers.observe import Observed
+from engine.containers.operations import Operations
 from engine.containers.record import Exit, now, read_record
 from engine.containers.states import Action, State, require
-from engine.errors import EngineError, RequestRefused, WrongState
+from engine.errors import EngineError, HostUnfit, RequestRefused, WrongState
 from engine.images.owners import publish_layer_ids
 from engine.kernel import cgroups, features
 from engine.kernel.files import ensure_folder
@@ -39,7 +41,9 @@ from engine.runtime.etcfiles import refuse_mount_at
 from engine.runtime.host import host_facts
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.policy import Policy, load_policy
+from engine.runtime.rights import refuse_unfit_rights
 from engine.runtime.runc import Runc
+from engine.runtime.shares import refuse_unfit_shares, share_facts
 from engine.runtime.signals import parse_signal
 from engine.runtime.spec import default_limits, resources
 from engine.store import adopt
@@ -106,6 +110,7 @@ class Engine:
         self._locks = ContainerLocks()
         self._watcher = ExitWatcher()
         self.execs = Execs(self._parts, self._locks, self._watcher, self._folder)
+        self.operations = Operations(self._parts, self._locks, self._folder)
 
     def check_host(self) -> tuple[Finding, ...]:
         """What this host has and lacks, and what each finding means."""
@@ -208,6 +213,12 @@ class Engine:
         if request.writable_bytes is not None and request.writable_bytes < least:
             msg = f"Minimum size of the writable layer is {least // MIB}MB"
             raise RequestRefused(msg, subject=request.container_id)
+        refuse_unfit_rights(request.rights, policy)
+        facts = share_facts()
+        refuse_unfit_shares(request.shares, request.memory_bytes, policy, facts, self.config.limits)
+        if request.init and not self.config.init.is_file():
+            msg = f"An init in containers is tini ({self.config.init}), which is not installed: apt-get install tini."
+            raise HostUnfit(msg, subject=request.container_id)
         for mount in request.mounts:
             refuse_mount_at(mount.target)
             if mount.kind is MountKind.HOST:
@@ -251,7 +262,7 @@ class Engine:
         return self._network.published(self._folder(container_id).container_id)
 
     def stop(self, container_id: str, timeout_s: float = DEFAULT_STOP_S, signal: str | int | None = None) -> None:
-        """Ask it to end by `signal` (else the image's, else TERM), and kill it after `timeout_s`.
+        """Ask it to end by `signal` (else its own, the image's, or TERM), and kill it after `timeout_s`.
 
         Waits for the end, and until `on_exit` of `watch` has returned.
         One that has ended is left alone. Does not take the container's lock while it waits, so `kill` works meanwhile.
@@ -415,6 +426,7 @@ class Engine:
     def close(self) -> None:
         """Stop watching. Containers go on."""
         self._watcher.close()
+        self.operations.close()
 
     def _folder(self, container_id: str) -> ContainerFolder:
         """Every way in leads through here: an id becomes part of paths, of a control group's and of runc's too.
@@ -432,10 +444,10 @@ class Engine:
 
     def _stop_signal(self, folder: ContainerFolder) -> str:
         try:
-            image = ImageConfig.parse(folder.image_config.read_bytes())
+            asked = folder.request().stop_signal
+            return asked or ImageConfig.parse(folder.image_config.read_bytes()).stop_signal or DEFAULT_STOP_SIGNAL
         except (OSError, EngineError):
             return DEFAULT_STOP_SIGNAL
-        return image.stop_signal or DEFAULT_STOP_SIGNAL
 
 
 def _allows_userns_host(config: EngineConfig) -> bool:

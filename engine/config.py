@@ -53,6 +53,7 @@ class EngineConfig:
     plain_http: frozenset[str] = frozenset()
     runc: Path = Path("/usr/sbin/runc")
     conmon: Path = Path("/usr/bin/conmon")
+    init: Path = Path("/usr/bin/tini-static")
     seccomp_base: Path = Path("/usr/share/containers/seccomp.json")
     policy_file: Path = Path("/etc/berth/engine.toml")
     limits: Limits = Limits()

@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import mounting, ports
+from dashboard.containers import enginerequest, happenings, mounting, ports
+from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
+from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
@@ -103,6 +105,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
         )
         mounting.claim_volumes(user, made, options)
+        happenings.tell(made, "create")
         return made
 
 
@@ -132,24 +135,52 @@ def _refuse(message: str) -> DashboardError:
     return DashboardError(message, status=400)
 
 
+def refuse_name(name: str) -> None:
+    """What no container can be called.
+
+    Raises:
+        DashboardError: 400.
+    """
+    if not is_container_name(name):
+        msg = f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise _refuse(msg)
+
+
 def refuse_impossible(options: ContainerOptions) -> None:
     """What no image could make right.
 
     Raises:
         DashboardError: 400.
     """
-    if options.name and not is_container_name(options.name):
-        msg = f"Invalid container name ({options.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        raise _refuse(msg)
+    if options.name:
+        refuse_name(options.name)
     if options.hostname and not is_hostname(options.hostname):
         msg = f"invalid hostname format: {options.hostname}"
         raise _refuse(msg)
     if options.workdir and not posixpath.isabs(options.workdir):
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
-    _refuse_limits(options)
+    refuse_limits(options)
+    if options.auto_remove and RestartPolicy.of(options.restart).name != "no":
+        msg = "Conflicting options: cannot specify both --restart and --rm"
+        raise _refuse(msg)
+    _refuse_health(options)
     _refuse_host_users(options)
+    enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options)
+
+
+def _refuse_health(options: ContainerOptions) -> None:
+    times = (options.health_interval_ms, options.health_timeout_ms, options.health_start_period_ms)
+    if options.no_healthcheck and (options.health_cmd or options.health_retries is not None or any(times)):
+        msg = "--no-healthcheck conflicts with --health-* options"
+        raise _refuse(msg)
+    if options.health_retries is not None and options.health_retries < 0:
+        msg = "--health-retries cannot be negative"
+        raise _refuse(msg)
+    if options.health_interval_ms and options.health_interval_ms < LEAST_INTERVAL_MS:
+        msg = _("A container is asked how it is at most once a second (--health-interval).")
+        raise _refuse(msg)
 
 
 def _refuse_host_users(options: ContainerOptions) -> None:
@@ -188,7 +219,12 @@ def _require_low_ports(user: Requester) -> None:
         raise DashboardError(msg, status=403)
 
 
-def _refuse_limits(options: ContainerOptions) -> None:
+def refuse_limits(options: ContainerOptions) -> None:
+    """Limits that this host does not give.
+
+    Raises:
+        DashboardError: 400.
+    """
     least = gateway.engine_config().limits.memory_minimum_bytes
     if options.memory_bytes and options.memory_bytes < least:
         msg = f"Minimum memory limit allowed is {least // MIB}MB"

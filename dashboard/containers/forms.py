@@ -14,6 +14,7 @@ from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
 from dashboard.grammar.ports import read_publish
+from dashboard.grammar.runvalues import read_label_text
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
 
 _OURS = {
@@ -39,7 +40,40 @@ def _size(text: str) -> int | None:
         raise forms.ValidationError(_("A number and a unit, for example 512m or 1g.")) from error
 
 
-class RunForm(forms.Form):
+_RESTARTS = (
+    ("", gettext_lazy("Never (no)")),
+    ("on-failure", gettext_lazy("When it fails (on-failure)")),
+    ("unless-stopped", gettext_lazy("Unless it was stopped (unless-stopped)")),
+    ("always", gettext_lazy("Always (always)")),
+)
+
+
+class LimitsForm(forms.Form):
+    """An empty field is the server's default."""
+
+    memory = forms.CharField(label=gettext_lazy("Memory"), required=False, max_length=20)
+    cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
+    pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: Django's own
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.error_messages |= _OURS
+
+    def clean_memory(self) -> int | None:
+        return _size(self.cleaned_data["memory"])
+
+    def clean_cpus(self) -> int | None:
+        text: str = self.cleaned_data["cpus"]
+        if not text:
+            return None
+        try:
+            return read_cpus(text)
+        except ValueRefused as error:
+            raise forms.ValidationError(_("A number, for example 1.5.")) from error
+
+
+class RunForm(LimitsForm):
     image = forms.CharField(label=gettext_lazy("Image"), max_length=600)
     command = forms.CharField(label=gettext_lazy("Command"), required=False, max_length=4000)
     name = forms.CharField(label=gettext_lazy("Name"), required=False, max_length=128)
@@ -50,19 +84,14 @@ class RunForm(forms.Form):
     user = forms.CharField(label=gettext_lazy("User"), required=False, max_length=128)
     hostname = forms.CharField(label=gettext_lazy("Host name"), required=False, max_length=253)
     entrypoint = forms.CharField(label=gettext_lazy("Entrypoint"), required=False, max_length=1000)
-    memory = forms.CharField(label=gettext_lazy("Memory"), required=False, max_length=20)
-    cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
-    pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+    restart = forms.ChoiceField(label=gettext_lazy("Start again when it ends"), required=False, choices=_RESTARTS)
+    labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
+    read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
     publish_all = forms.BooleanField(
         label=gettext_lazy("Publish every port that the image exposes (-P)"), required=False
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: Django's own
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.error_messages |= _OURS
 
     def clean_command(self) -> tuple[str, ...]:
         return _split(self.cleaned_data["command"])
@@ -74,9 +103,6 @@ class RunForm(forms.Form):
                 _("Letters, digits, “_”, “.” and “-”, at least two, the first a letter or digit.")
             )
         return name
-
-    def clean_memory(self) -> int | None:
-        return _size(self.cleaned_data["memory"])
 
     def clean_storage(self) -> int | None:
         return _size(self.cleaned_data["storage"])
@@ -94,15 +120,6 @@ class RunForm(forms.Form):
                 sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": translated(str(error))}
                 raise forms.ValidationError(sentence) from error
 
-    def clean_cpus(self) -> int | None:
-        text: str = self.cleaned_data["cpus"]
-        if not text:
-            return None
-        try:
-            return read_cpus(text)
-        except ValueRefused as error:
-            raise forms.ValidationError(_("A number, for example 1.5.")) from error
-
     def clean_publish(self) -> tuple[str, ...]:
         """Each as after `-p`, with spaces between."""
         try:
@@ -112,6 +129,13 @@ class RunForm(forms.Form):
                 _("%(reason)s. Ports are written as 8080:80, 127.0.0.1:8080:80 or 8000-8010:8000-8010/udp.")
                 % {"reason": translated(str(error))}
             ) from error
+
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each as after `-l`, with spaces between."""
+        try:
+            return tuple(read_label_text(word) for word in _split(self.cleaned_data["labels"]))
+        except ValueRefused as error:
+            raise forms.ValidationError(_("Labels are written as name=value, spaces between.")) from error
 
     @property
     def env(self) -> tuple[str, ...]:
@@ -170,4 +194,7 @@ class RunForm(forms.Form):
             publish_all=bool(said.get("publish_all")),
             volumes=self.volumes,
             storage_bytes=said.get("storage"),
+            restart=said.get("restart") or "",
+            labels=said.get("labels") or (),
+            read_only=bool(said.get("read_only")),
         )

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, mounting, ports, states
+from dashboard.containers import enginerequest, happenings, lifecycle, mounting, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
-from dashboard.containers.models import Container, ContainerState, IdMode
+from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
+from dashboard.grammar.values import signal_number
 from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes.handlers import remove_now
 
 log = logging.getLogger(__name__)
+START_S = 30.0
 LONG_WAITS = 8  # of the engine worker's 32 threads (script/supervise.py)
 MOST_TRIES = 20  # ports of the host that are tried for one start
 _long_waits = threading.BoundedSemaphore(LONG_WAITS)
@@ -29,6 +32,18 @@ _long_waits = threading.BoundedSemaphore(LONG_WAITS)
 def _container(context: JobContext) -> Container | None:
     wanted = str(context.params["container_id"])
     return Container.objects.select_related("image").filter(container_id=wanted).first()
+
+
+def container_of(context: JobContext) -> Container:
+    """The container that a job is about.
+
+    Raises:
+        WrongState: it is gone.
+    """
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    return container
 
 
 def _gone(context: JobContext) -> gateway.WrongState:
@@ -57,6 +72,14 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         pids=asked(options.pids_limit),
         writable_bytes=options.storage_bytes,
         mounts=mounting.requests_of(container, options),
+        names=enginerequest.names_of(options),
+        groups=options.groups,
+        init=options.init,
+        read_only=options.read_only,
+        shm_bytes=options.shm_bytes or None,
+        stop_signal=options.stop_signal,
+        rights=enginerequest.rights_of(options),
+        shares=enginerequest.shares_of(options),
         address=str(container.address),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),
@@ -69,9 +92,7 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
 
 @handler(lifecycle.START, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def start_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state == ContainerState.STARTING:
         _start(container, rows=int(context.params.get("rows") or 24), columns=int(context.params.get("columns") or 80))
     elif container.state != ContainerState.RUNNING and container.error:
@@ -145,9 +166,7 @@ def ended_now(container_id: str, ended: gateway.Exit) -> None:
 
 @handler(lifecycle.STOP, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def stop_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     _stop(container, context)
     return {}
 
@@ -159,13 +178,13 @@ def _room_for(timeout_s: float) -> Iterator[None]:
     Raises:
         RuntimeFailed: none is free.
     """
-    if timeout_s <= lifecycle.STOP_TIMEOUT_S:
+    if timeout_s <= STOP_TIMEOUT_S:
         yield
         return
     if not _long_waits.acquire(blocking=False):
         msg = (
             f"{LONG_WAITS} containers are being stopped with a long wait already. "
-            f"Stop this one within {lifecycle.STOP_TIMEOUT_S} seconds, or kill it."
+            f"Stop this one within {STOP_TIMEOUT_S} seconds, or kill it."
         )
         raise gateway.RuntimeFailed(msg)
     try:
@@ -176,7 +195,8 @@ def _room_for(timeout_s: float) -> Iterator[None]:
 
 def _stop(container: Container, context: JobContext) -> None:
     signal = str(context.params.get("signal") or "") or None
-    timeout_s = float(context.params.get("timeout_s", lifecycle.STOP_TIMEOUT_S))
+    timeout_s = float(context.params.get("timeout_s", STOP_TIMEOUT_S))
+    _await_start(container)
     try:
         with _room_for(timeout_s):
             gateway.engine().stop(container.container_id, timeout_s, signal)
@@ -184,6 +204,15 @@ def _stop(container: Container, context: JobContext) -> None:
         states.change(container, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
         raise
     write_end(container)
+
+
+def _await_start(container: Container) -> None:
+    """A start that is under way cannot be stopped in the middle, and must not come after the stop either."""
+    deadline = time.monotonic() + START_S
+    while container.state == ContainerState.STARTING and time.monotonic() < deadline:
+        time.sleep(lifecycle.POLL_S / 2)
+        container.refresh_from_db()
+    states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
 
 
 def write_end(container: Container) -> None:
@@ -195,27 +224,47 @@ def write_end(container: Container) -> None:
 
 @handler(lifecycle.KILL, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def kill_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
-    gateway.engine().kill(container.container_id, str(context.params.get("signal") or "KILL"))
+    container = container_of(context)
+    signal = str(context.params.get("signal") or "KILL")
+    gateway.engine().kill(container.container_id, signal)
+    happenings.tell(container, "kill", signal=signal_number(signal) or signal)
+    states.change(container, among=[ContainerState.PAUSED], to=ContainerState.RUNNING)
     return {}
 
 
 @handler(lifecycle.RESTART, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def restart_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state in states.UP:
-        states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
+        states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
         _stop(container, context)
     with lifecycle.telling_refusal(container):
         begun = lifecycle.begin(container)
     if begun:
         gateway.engine().release(container.container_id)
         _start(container, rows=24, columns=80)
+        happenings.tell(container, "restart")
     return {}
+
+
+def _end_and_remove(container: Container) -> None:
+    """A start that was under way may succeed in between: then it is ended once more.
+
+    Raises:
+        EngineError, OSError: it does not go.
+    """
+    engine, container_id = gateway.engine(), container.container_id
+    for last in (False, False, True):
+        if engine.observe(container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            engine.stop(container_id, 0, "KILL")
+            happenings.died(container, engine.observe(container_id).exit)
+        try:
+            engine.remove(container_id)
+        except gateway.WrongState:
+            if last:
+                raise
+        else:
+            return
 
 
 @handler(lifecycle.REMOVE, queue="engine", permission=Permission.CONTAINER_REMOVE, retries=0)
@@ -225,18 +274,17 @@ def remove_container(context: JobContext) -> object:
         return {}
     if container.state != ContainerState.REMOVING:
         return {}
-    engine = gateway.engine()
     try:
-        if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
-            engine.stop(container.container_id, 0, "KILL")
-        engine.remove(container.container_id)
+        _end_and_remove(container)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
         states.change(container, among=among, to=ContainerState.DEAD, error=f"It could not be removed: {error}")
         raise
     left = mounting.let_go(container, anonymous=bool(context.params.get("volumes")))
     states.announce(container, state="removed")
-    container.delete()
+    with transaction.atomic():
+        happenings.tell(container, "destroy")
+        container.delete()
     for volume in left:
         try:
             remove_now(volume)

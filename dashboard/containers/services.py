@@ -26,11 +26,13 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
+    "changes",
     "chosen_containers",
     "container_line",
     "containers_for",
@@ -42,15 +44,22 @@ __all__ = [
     "find_exec",
     "inspect",
     "inspect_sizes",
+    "is_down",
     "is_watched",
     "kill",
     "measure",
+    "pause",
+    "processes",
+    "prunable",
     "remove",
     "remove_if_due",
+    "rename",
     "restart",
     "shown_ports",
     "start",
     "start_exec",
     "stop",
+    "unpause",
+    "update",
     "wait_exit",
 ]

@@ -1,7 +1,9 @@
 """Every change of a container's row, conditional on the state it comes from, and told to who watches.
 
     CREATED ──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ EXITED ──▶ STARTING …
-        any but the middle three ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+                             │     ▲        ▲
+                             └▶ PAUSED ─────┘
+        any but those in between ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
 
 If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
 """
@@ -14,11 +16,13 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
+from dashboard.containers import happenings, health, restarts
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
-UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
-RUNS = (ContainerState.RUNNING, ContainerState.STOPPING)  # its program does, until the last moment
+UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
+RUNS = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)  # its program lives
+STEADY = (ContainerState.RUNNING, ContainerState.PAUSED)
 DOWN = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
 MONITOR_LOST = "The container's monitor was lost, so the container was ended and its exit code is unknown."
 
@@ -37,18 +41,25 @@ def announce(container: Container, *, state: str | None = None) -> None:
 
 
 def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host."""
+    """`Process.move`, written down and told to who watches. One that is not up any more has no ports of the host, and is
+    asked nothing.
+    """
     with transaction.atomic():
+        locked = Container.objects.select_for_update().filter(pk=container.pk)
+        before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
+            health.end(container)
+        if changed and before is not None:
+            happenings.changed(container, before, fields)
     if changed:
         announce(container)
     return changed
 
 
 def running(container: Container, started: gateway.Started) -> bool:
-    return change(
+    begun = change(
         container,
         among=[ContainerState.STARTING, ContainerState.CREATED, ContainerState.EXITED],
         to=ContainerState.RUNNING,
@@ -60,6 +71,9 @@ def running(container: Container, started: gateway.Started) -> bool:
         log_lost=False,  # of this run: a new one may lose output again, and say so again
         error="",
     )
+    if begun:
+        health.begin(container)
+    return begun
 
 
 def exited(container: Container, ended: gateway.Exit) -> bool:
@@ -76,6 +90,7 @@ def exited(container: Container, ended: gateway.Exit) -> bool:
         oom_killed=ended.oom_killed,
         finished_at=ended.finished_at,
         error=ended.reason,
+        **restarts.after_exit(container, exit_code=ended.code, finished_at=ended.finished_at),
     )
 
 
@@ -90,4 +105,5 @@ def not_started(container: Container, message: str, *, exit_code: int | None) ->
     """A start that failed: back to what it was, with the reason."""
     to = ContainerState.CREATED if container.started_at is None else ContainerState.EXITED
     among = [ContainerState.STARTING]
-    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code)
+    again = restarts.after_failure(container, exit_code)
+    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code, **again)

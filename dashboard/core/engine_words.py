@@ -11,6 +11,9 @@ from typing import Final
 
 from django.utils.translation import gettext_noop
 
+from dashboard.core.operation_words import OPERATIONS
+from dashboard.core.wish_words import WISHES
+
 # What `engine.containers.hostcheck` says; `{…}` stands for whatever it puts there.
 FINDINGS: Final = (
     gettext_noop("Berth starts containers with runc. Install it (apt-get install runc) so that {path} works."),
@@ -381,9 +384,6 @@ ERRORS: Final = (
     gettext_noop("{path} is not a list of allowed system calls."),
     gettext_noop("The list of allowed system calls {path} cannot be read. Install golang-github-containers-common."),
     gettext_noop("Berth has no list of system calls for {machine}."),
-    gettext_noop("The host allows at most {limit} processes in a container."),
-    gettext_noop("The host allows at most {limit} MiB of memory for a container."),
-    gettext_noop("The host allows at most {limit} CPUs for a container."),
     gettext_noop("The host's policy does not allow this container: {problem}."),
     # User namespaces
     gettext_noop("A container has ids of its own, above the host's, or none."),
@@ -403,6 +403,7 @@ ERRORS: Final = (
     gettext_noop("{path}: 'userns_host' and 'user_namespaces' cannot both be true."),
     gettext_noop("{path} lets nobody else pass, so containers cannot reach their files. Give it the mode 0711."),
     gettext_noop("unable to find user {user}: uids and gids of a container must be in range 0-{limit}"),
+    *WISHES,
     # Volumes and mounts
     gettext_noop("'{name}' is not the name of a volume."),
     gettext_noop("The volume {name} could not be made: {problem}."),
@@ -439,21 +440,13 @@ ERRORS: Final = (
     ),
     gettext_noop("The host's policy does not allow what is mounted at {path}."),
     gettext_noop("{path} could not be mounted: {problem}."),
+    *OPERATIONS,
     gettext_noop("Nothing can be mounted at {path}: /proc, /sys and /dev belong to the system."),
     gettext_noop("Nothing can be mounted at {path}: Berth writes this file anew for each container."),
     gettext_noop("Paths of mounts may not contain control characters or be longer than 4096."),
     gettext_noop("A tmpfs may allow 'exec' and 'suid' only."),
     gettext_noop("The mode of a tmpfs must be between 0 and 7777."),
     gettext_noop("invalid size of a tmpfs: '{size}'"),
-    # Commands in containers
-    gettext_noop("'{id}' is not the id of a command in a container."),
-    gettext_noop("'{id}' is not the id of a command."),
-    gettext_noop("The host's policy does not allow this command: {problem}."),
-    gettext_noop("This image has no shell (no bash, ash or sh), so none can be opened in its containers."),
-    gettext_noop("The command was started already."),
-    gettext_noop("The command could not be started: {problem}."),
-    gettext_noop("The command is still running."),
-    gettext_noop("The command does not end, although it was killed."),
     # Terminals
     gettext_noop("The detach keys are at most {limit}."),
     gettext_noop("Unknown character: '{character}'. Detach keys are like ctrl-p,ctrl-q."),

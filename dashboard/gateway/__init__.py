@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dashboard.gateway.config import engine as engine
     from dashboard.gateway.config import engine_config as engine_config
     from dashboard.gateway.config import refuse_host_path as refuse_host_path
+    from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
     from dashboard.gateway.status import exit_code_of as exit_code_of
     from dashboard.gateway.status import status_of as status_of
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from engine.containers.hostcheck import Finding as Finding
     from engine.containers.lifecycle import Started as Started
     from engine.containers.observe import Observed as Observed
+    from engine.containers.operations import LimitsWanted as LimitsWanted
     from engine.containers.record import Exit as Exit
     from engine.containers.states import State as State
     from engine.digest import DiffId as DiffId
@@ -76,14 +78,18 @@ if TYPE_CHECKING:
     from engine.runtime.execrequest import ExecRequest as ExecRequest
     from engine.runtime.mountrequest import MountKind as MountKind
     from engine.runtime.mountrequest import MountRequest as MountRequest
+    from engine.runtime.namerequest import NameRequest as NameRequest
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
+    from engine.runtime.rights import RightsRequest as RightsRequest
+    from engine.runtime.shares import SharesRequest as SharesRequest
     from engine.runtime.signals import parse_signal as parse_signal
+    from engine.stats import Figures as Figures
     from engine.terminal.rotation import LogState as LogState
 
 _WHERE = {
     "dashboard.gateway.config": (
-        *("container_addresses", "engine", "engine_config", "refuse_host_path", "reset_engine"),
+        *("container_addresses", "engine", "engine_config", "refuse_host_path", "refuse_wishes", "reset_engine"),
     ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
@@ -107,6 +113,7 @@ _WHERE = {
     "engine.containers.hostcheck": ("Finding",),
     "engine.containers.lifecycle": ("Started",),
     "engine.containers.observe": ("Observed",),
+    "engine.containers.operations": ("LimitsWanted",),
     "engine.containers.record": ("Exit",),
     "engine.containers.states": ("State",),
     "engine.digest": ("DiffId", "Digest"),
@@ -141,8 +148,12 @@ _WHERE = {
     "engine.reference": ("Reference", "parse"),
     "engine.runtime.execrequest": ("ExecRequest",),
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
+    "engine.runtime.namerequest": ("NameRequest",),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
+    "engine.runtime.rights": ("RightsRequest",),
+    "engine.runtime.shares": ("SharesRequest",),
     "engine.runtime.signals": ("parse_signal",),
+    "engine.stats": ("Figures",),
     "engine.terminal.rotation": ("LogState",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

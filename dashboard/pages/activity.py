@@ -23,6 +23,11 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "stop_container": ("square", _("Stop container")),
     "kill_container": ("zap", _("Kill container")),
     "restart_container": ("rotate-ccw", _("Restart container")),
+    "pause_container": ("pause", _("Pause container")),
+    "unpause_container": ("play", _("Unpause container")),
+    "update_container": ("cpu", _("Change limits")),
+    "list_processes": ("activity", _("List processes")),
+    "list_changes": ("list", _("List changed files")),
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),
@@ -32,10 +37,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
 }
-UNASKED = (
-    "measure_volumes",
-    "measure_containers",
-)  # what pages and `ps --size` have done by the way: about nothing that one could name
+# What pages and `ps --size` have done by the way: about nothing that one could name.
+UNASKED = ("measure_volumes", "measure_containers", "list_processes", "list_changes")
 SHOWN = 200
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ from dashboard.gateway.terminal import (
     TimesInFront,
     parse,
     replay_start,
+    since,
     tail_lines,
 )
 from dashboard.terminals import protocol, sessions
@@ -165,6 +167,7 @@ class TerminalConsumer(GuardedConsumer):
         if not await self._wait_for_log():
             await self._say_exit()
             return
+        await self._wait_for_since()
         is_terminal = self.request.mode == "attach" and self.facts.tty
         boundary, end = await asyncio.to_thread(self._where_to_start)
         tail = self._open_tail(boundary.position)
@@ -175,6 +178,7 @@ class TerminalConsumer(GuardedConsumer):
             may_skip=self.request.kind == "browser",
             waits_for_acks=self.request.kind == "cli",
             parser=TimesInFront() if self.request.timestamps else parse,
+            until_ns=self.request.until_ns,
         )
         self._follow_folder(pump)
         if self.facts.has_ended:
@@ -203,7 +207,9 @@ class TerminalConsumer(GuardedConsumer):
             return Boundary(now.end())
         if start != "start":
             return Boundary(Position.parse(start))
-        return Boundary(now.start if tail is None else tail_lines(now, tail))
+        position = now.start if tail is None else tail_lines(now, tail)
+        since_ns = self.request.since_ns
+        return Boundary(position if since_ns is None else max(position, since(now, since_ns)))
 
     def _open_tail(self, position: Position) -> LogTail:
         self.tail = LogTail(self.io, position, pin=self.request.kind == "cli")
@@ -225,6 +231,14 @@ class TerminalConsumer(GuardedConsumer):
                 return False
             await asyncio.sleep(LOG_LOOK_EVERY_S)
         return True
+
+    async def _wait_for_since(self) -> None:
+        """Of a log that is followed nothing is wanted before a time that is still to come."""
+        while True:
+            left_s = ((self.request.since_ns or 0) - time.time_ns()) / 1e9
+            if left_s <= 0 or self.facts.has_ended or not self.request.follow:
+                return
+            await asyncio.sleep(min(left_s, 1.0))
 
     async def _say_exit(self) -> None:
         """Everything was sent. The row is told first that nobody waits for it any more, when that is so."""

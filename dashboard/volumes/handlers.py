@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.core.gate import Permission
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs.registry import JobContext, handler
 from dashboard.transfers import services as transfers
 from dashboard.volumes import services
@@ -34,7 +37,9 @@ def remove_now(volume: Volume) -> int:
     except gateway.EngineError:
         services.mark(volume, VolumeState.READY)
         raise
-    volume.delete()
+    with transaction.atomic():
+        record(EventType.VOLUME, "destroy", volume.name, driver="local")
+        volume.delete()
     services.announce(volume)
     return size_bytes or 0
 

@@ -13,14 +13,14 @@ from engine.errors import EngineError, NetworkError
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ruleset
 from engine.network.addresses import Subnet
-from engine.network.ports import port_prefix
+from engine.network.ports import counted, port_prefix
 from engine.network.published import PublishedFiles
 from engine.network.reservations import Reservations
 from engine.network.resolvers import resolv_conf
 from engine.network.ruleset import Forward, Port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from engine.config import EngineConfig
     from engine.network.published import Published
@@ -43,6 +43,8 @@ class Network:
         self._rules: str | None = None
         self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
+        self._counting: frozenset[str] = frozenset()
+        self._ports_of: dict[str, list[str]] = {}
 
     @property
     def gateway(self) -> str:
@@ -60,8 +62,10 @@ class Network:
         """Every address that a container may have, in order."""
         return self._subnet.usable()
 
-    def resolv_conf(self) -> str:
-        return resolv_conf()
+    def resolv_conf(
+        self, *, servers: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()
+    ) -> str:
+        return resolv_conf(servers=servers, search=search, options=options)
 
     def ensure(self) -> None:
         """Bridge, firewall, routing rule and forwarding as they must be; what is attached stays attached.
@@ -230,6 +234,20 @@ class Network:
         """Container ids that have an interface of this network, with their addresses."""
         found = links.attached(self._config.tag, self._config.bridge)
         return {port.container_id: port.address for port, _ in found}
+
+    def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Bytes that each of these containers has received and sent; without those that have no port.
+
+        One read of the host's side of all ports. Whose they are is asked for again when there are other containers.
+        """
+        asked, host_side = frozenset(container_ids), counted()
+        if asked != self._counting:
+            self._counting = asked
+            found = [port for port, _ in links.attached(self._config.tag, self._config.bridge)]
+            self._ports_of = {one: [port.name for port in found if port.container_id == one] for one in asked}
+        # What came in on the host's side, the container has sent.
+        sums = {one: [host_side.get(name, (0, 0)) for name in names] for one, names in self._ports_of.items() if names}
+        return {one: (sum(out for _, out in both), sum(came for came, _ in both)) for one, both in sums.items()}
 
     def namespaces(self) -> set[str]:
         """First 12 digits of the ids of the containers that have a network namespace here."""

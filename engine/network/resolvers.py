@@ -9,8 +9,12 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.network import links
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HOST_FILE = Path("/etc/resolv.conf")
 UPSTREAM_FILE = Path("/run/systemd/resolve/resolv.conf")
@@ -27,13 +31,18 @@ class Resolvers:
     source: Path | None
 
 
-def resolv_conf() -> str:
-    """Text of the file, from the host's own as it is now."""
+def resolv_conf(*, servers: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()) -> str:
+    """Text of the file: what is given here, and the rest from the host's own as it is now. `search` (".",): none."""
     found = resolvers()
-    lines = [f"nameserver {server}" for server in found.servers]
-    if found.source is None:
+    lines = [f"nameserver {server}" for server in servers or found.servers]
+    if found.source is None and not servers:
         lines.insert(0, "# No resolver of this host can be reached from a container; these are public ones.")
-    return "\n".join([*lines, *found.others]) + "\n"
+    own = {line.partition(" ")[0]: line for line in found.others}
+    if search:
+        own["search"] = "" if tuple(search) == (".",) else " ".join(("search", *search))
+    if options:
+        own["options"] = " ".join(("options", *options))
+    return "\n".join([*lines, *filter(None, own.values())]) + "\n"
 
 
 def resolvers() -> Resolvers:

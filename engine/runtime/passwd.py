@@ -15,7 +15,7 @@ from engine.errors import ImageUnfit, UserUnknown
 from engine.runtime.rootfiles import FileTooLarge, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.ids import IdRange
 
@@ -53,16 +53,19 @@ class _Group:
     members: tuple[str, ...]
 
 
-def resolve_user(root: int, text: str, ids: IdRange | None = None) -> ResolvedUser:
+def resolve_user(root: int, text: str, ids: IdRange | None = None, *, more: Sequence[str] = ()) -> ResolvedUser:
     """The user that `text` (`""`, `name`, `uid`, `name:group`, `uid:gid`) means in the image opened as `root`.
 
-    `ids`: those that the container has; groups beyond are left out.
+    `ids`: those that the container has; groups beyond are left out. `more`: names and numbers of groups to join.
 
     Raises:
         UserUnknown: a name that its files do not have, a number out of range, or no such form.
         ImageUnfit: a file is larger than 1 MiB.
     """
-    found = choose_user(text, passwd=_content(root, "/etc/passwd"), group=_content(root, "/etc/group"))
+    group = _content(root, "/etc/group")
+    found = choose_user(text, passwd=_content(root, "/etc/passwd"), group=group)
+    joined = tuple(_find_group(name, group) for name in more)
+    found = replace(found, groups=tuple(dict.fromkeys((*found.groups, *joined)))[:_GROUPS_MAXIMUM])
     if ids is None:
         return found
     if max(found.uid, found.gid) >= ids.count:
@@ -75,6 +78,12 @@ def login_shell(root: int, user: ResolvedUser) -> str:
     """The shell that the image's passwd file names for this user; empty when it names none."""
     users = _users(_content(root, "/etc/passwd"))
     return next((found.shell for found in users if found.uid == user.uid and user.name in ("", found.name)), "")
+
+
+def user_names(root: int) -> dict[int, str]:
+    """By uid, the first that the image's file has; control characters, which a terminal would obey, replaced."""
+    users = list(_users(_content(root, "/etc/passwd")))
+    return {user.uid: _CONTROL.sub("?", user.name) for user in reversed(users)}
 
 
 def _content(root: int, path: str) -> str:

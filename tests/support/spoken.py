@@ -19,6 +19,10 @@ Scope = dict[str, list[ast.expr]]
 DOCKERS = (
     "No such container: …",
     "Container … is not running",
+    "Container … is already paused",
+    'Cannot update container …: Container is marked for removal and cannot be "update".',
+    "Container … is not paused",
+    "Container … is paused, unpause the container before exec",
     "Cannot kill container: …: Container … is not running",
     "You cannot remove a running container …. Stop the container before attempting removal or force remove",
     (
@@ -50,6 +54,17 @@ DOCKERS = (
     "bind source path does not exist: …",
     "volume is in use - […]",
     "Bind for …:… failed: port is already allocated",
+    'unknown capability: "…"',
+    "invalid ulimit type: …",
+    "The … allowed cpu-shares is …",
+    "The minimum allowed cpu-shares is …",
+    "The maximum allowed cpu-shares is …",
+    "Requested CPUs are not available - requested …, available: …",
+    "Invalid value … for cpuset cpus",
+    "You should always set the Memory limit when using Memoryswap limit, see usage",
+    "Minimum memoryswap limit should be larger than memory limit, see usage",
+    "Minimum memory reservation allowed is …MB",
+    "Minimum memory limit can not be less than memory reservation limit, see usage",
     "failed to bind host port …:…/…: …",
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -46,6 +46,12 @@ def icon(name: str) -> SafeString:
 @register.filter
 def size(value: float | None) -> str:
     return "" if value is None else human_size(value)
+
+
+@register.filter
+def of(found: Mapping[str, object], container: Container) -> object:
+    """What a mapping by container's id has of this one; None for nothing."""
+    return found.get(container.container_id) if found else None
 
 
 @register.filter

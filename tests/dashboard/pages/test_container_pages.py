@@ -6,6 +6,8 @@ from html import unescape
 
 import pytest
 
+from dashboard import gateway
+from dashboard.containers import figures
 from dashboard.containers.forms import RunForm
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.jobs.models import Job, JobState
@@ -146,6 +148,10 @@ def test_a_running_container_is_not_removed(page, world, messages, at_once):
             "docker run -i -t --name web -m 512m --cpus 1.5 --pids-limit 64 ubuntu:14.04",
         ),
         ({"env_name": ["A", ""], "env_value": ["1", "lost"]}, "docker run -i -t -e A=1 ubuntu:14.04"),
+        (
+            {"labels": "tier=web 'who=a b' bare", "read_only": "on"},
+            "docker run -i -t --read-only -l tier=web -l 'who=a b' -l bare= ubuntu:14.04",
+        ),
         ({"memory": "much"}, "docker run -i -t ubuntu:14.04"),
         ({"image": ""}, "docker run -i -t IMAGE"),
     ],
@@ -161,6 +167,7 @@ def test_the_line_under_the_form_says_the_same(page, world, fields, line):
         ({"memory": "much"}, "A number and a unit"),
         ({"name": "-x"}, "Letters, digits"),
         ({"pids": "0"}, "At least 1."),
+        ({"labels": "=x"}, "Labels are written as name=value"),
         ({"pids": "some"}, "A whole number, for example 256."),
         ({"hostname": "h" * 300}, "At most 253 characters."),
         ({"image": ""}, ""),
@@ -362,3 +369,79 @@ def test_why_a_container_could_not_be_started_stands_in_words_above_dockers_line
     assert body.index("A port of the host is taken already.") < body.index("port is already allocated")
     refused = page.post("/containers/run/", {**RUN, "workdir": "not/absolute"})
     assert "This could not be done." not in refused.content.decode(), "says nothing that the sentence does not say"
+
+
+def test_a_paused_container_offers_to_go_on(page, world):
+    Container.objects.filter(pk=world.running.pk).update(state=ContainerState.PAUSED)
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'hx-post="{address}unpause/"' in body
+    assert f'hx-post="{address}pause/"' not in body
+    assert "data-open-shell" not in body
+    assert "state-paused" in body
+    assert world.running.name in page.get("/containers/?state=running").content.decode()
+
+
+def test_a_container_is_renamed_on_its_page(page, world):
+    address = f"/containers/{world.running.container_id}/"
+    assert f'action="{address}rename/"' in page.get(address).content.decode()
+    answer = page.post(f"{address}rename/", {"name": "bold_cod"}, headers={"HX-Request": "true"})
+    assert "bold_cod" in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    assert page.post(f"{address}rename/", {"name": "a/b"}).status_code == 400
+    assert page.post(f"{address}rename/", {"name": world.exited.name}).status_code == 409
+    world.running.refresh_from_db()
+    assert world.running.name == "bold_cod"
+
+
+def test_processes_and_changed_files_are_looked_at_when_they_are_asked_for(page, world, at_once):
+    line = {
+        "pid": 4321, "parent": 1, "group": 1, "session": 1, "uid": 0, "user": "root", "name": "sh", "command": "sh <b>",
+        "state": "S", "terminal": "?", "is_foreground": False, "nice": 0, "threads": 1, "started_at": 0, "cpu_s": 0,
+        "virtual_bytes": 0, "resident_bytes": 0,
+    }  # fmt: skip
+    at_once["result"] = {"processes": [line], "changes": [["A", "/new<b>"], ["C", "/etc"]]}
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(f"{address}?tab=processes").content.decode()
+    assert "sh &lt;b&gt;" in body
+    assert "4321" in body
+    body = page.get(f"{address}?tab=changes").content.decode()
+    assert "A /new&lt;b&gt;\nC /etc" in body
+    assert list(Job.objects.order_by("pk").values_list("kind", flat=True)) == ["list_processes", "list_changes"]
+    assert "has no processes" in page.get(f"/containers/{world.exited.container_id}/?tab=processes").content.decode()
+    at_once |= {"state": JobState.FAILED, "error": "The work was cancelled."}
+    assert "The work was cancelled." in page.get(f"{address}?tab=changes").content.decode()
+
+
+def test_what_containers_take_is_shown_and_refreshed(page, world, monkeypatch):
+    taken = gateway.Figures(
+        cpu_percent=12.34, memory_bytes=5 << 20, memory_limit_bytes=64 << 20, processes=42, read_bytes=1000,
+        written_bytes=2000, received_bytes=3000, sent_bytes=4000,
+    )  # fmt: skip
+    monkeypatch.setattr(figures, "newest", lambda: {world.running.container_id: taken})
+    body = page.get("/containers/").content.decode()
+    assert "12.3 %" in body
+    assert "5MiB" in body
+    assert 'hx-get="/containers/?part=figures"' in body
+    fresh = page.get("/containers/?part=figures", headers={"HX-Request": "true"}).content.decode()
+    assert f'id="taken-{world.running.short_id}" class="taken" hx-swap-oob="true"' in fresh
+    address = f"/containers/{world.running.container_id}/"
+    assert f'hx-get="{address}?part=now"' in page.get(address).content.decode()
+    now = page.get(f"{address}?part=now", headers={"HX-Request": "true"}).content.decode()
+    assert 'id="now" class="facts" hx-swap-oob="true"' in now
+    for said in ("42", "64MiB", "3kB received, 4kB sent", "1kB read, 2kB written"):
+        assert said in now
+    assert page.get(f"/containers/{'0' * 64}/?part=now").status_code == 286
+    assert "part=now" not in page.get(f"/containers/{world.exited.container_id}/").content.decode()
+
+
+def test_limits_are_changed_on_the_page(page, world, at_once):
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'action="{address}update/"' in body
+    assert re.search(r'name="cpus" value="1.5"', body)
+    answer = page.post(f"{address}update/", {"memory": "64m", "cpus": "", "pids": "99"}, headers={"HX-Request": "true"})
+    assert world.running.name in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    wanted = {"memory_bytes": 64 << 20, "nano_cpus": None, "pids_limit": 99}
+    assert Job.objects.get(kind="update_container").params["changes"] == wanted
+    assert page.post(f"{address}update/", {"memory": "much"}).status_code == 400
+    assert page.post(f"{address}update/", {"memory": "1k"}).status_code == 400
