@@ -48,6 +48,7 @@ class Session:
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
+        self._argv: Sequence[str] = ()
         self._files = Files(())
 
     def _on_signal(self, number: int) -> None:
@@ -67,6 +68,7 @@ class Session:
         Raises:
             BrokenPipeError: nobody reads our output any more.
         """
+        self._argv = argv
         self._files = Files(argv)
         try:
             with suppress(ConnectionLost):  # a refusal may be waiting to be read
@@ -84,6 +86,7 @@ class Session:
             "t": "run",
             "argv": list(argv),
             "tty": os.isatty(STDIN),
+            "tty_out": os.isatty(STDOUT),
             "rows": rows,
             "cols": columns,
             "environment": named_environment(argv),
@@ -108,7 +111,7 @@ class Session:
             if (answer := self._files.answer(frame)) is not None:
                 self._connection.send(answer)
             return None
-        act = {"stream": self._stream, "exit": _exit_code}.get(kind, self._show_text)
+        act = {"stream": self._stream, "transfer": self._transfer, "exit": _exit_code}.get(kind, self._show_text)
         return act(frame)
 
     def _show_progress(self, frame: Frame) -> None:
@@ -137,6 +140,15 @@ class Session:
             write_text(STDERR, "read escape sequence\n")
         self._connection.send({"t": "stream-ended", "how": self._ended.how, "code": self._ended.code})
         return self._ended.code if self._ended.how == "interrupted" else None
+
+    def _transfer(self, frame: Frame) -> None:
+        from client.transfer import Transfer
+
+        transfer = Transfer(self._place, frame, self._argv)
+        self._signals.handler = transfer.on_signal
+        ended = transfer.run()
+        self._signals.handler = self._on_signal
+        self._connection.send({"t": "stream-ended", "how": ended.how, "code": ended.code})
 
     def _without_server(self) -> int:
         """The door is gone. What the stream said still holds."""

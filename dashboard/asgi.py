@@ -14,12 +14,13 @@ from channels.sessions import SessionMiddlewareStack  # noqa: E402
 from django.conf import settings  # noqa: E402
 
 from dashboard.core.origins import ExactOrigins  # noqa: E402
+from dashboard.core.paced import PacedAnswers  # noqa: E402
 from dashboard.core.unknown import unknown_address  # noqa: E402
 from dashboard.routing import websocket_urlpatterns  # noqa: E402
 
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": PacedAnswers(pages),
         "websocket": ExactOrigins(
             SessionMiddlewareStack(URLRouter([*websocket_urlpatterns, unknown_address])), settings.BERTH_ORIGINS
         ),

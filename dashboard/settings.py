@@ -24,6 +24,8 @@
 # BERTH_RESERVE        512m                           free space that pulls leave alone
 # BERTH_LAYER_SIZE     64g                            a layer may unpack to at most this
 # BERTH_LAYER_FILES    2000000                        and have at most so many entries
+# BERTH_ARCHIVE_SIZE   256g                           a volume's backup holds at most this, either way
+# BERTH_ARCHIVE_FILES  10000000                       and at most so many entries
 # BERTH_PULL_PARALLEL  3                              layers that are fetched at the same time
 # BERTH_PROXIES        0                              proxies in front whose X-Forwarded-For is believed
 # BERTH_LOG_LEVEL      INFO
@@ -171,6 +173,8 @@ BERTH_LIMITS = {
     "reserve_bytes": _size("BERTH_RESERVE", "512m"),
     "layer_bytes": _size("BERTH_LAYER_SIZE", "64g"),
     "layer_entries": _number("BERTH_LAYER_FILES", 2_000_000),
+    "archive_bytes": _size("BERTH_ARCHIVE_SIZE", "256g"),
+    "archive_entries": _number("BERTH_ARCHIVE_FILES", 10_000_000),
     "writable_bytes": _size("BERTH_DEFAULT_STORAGE", "0"),
 }
 
@@ -230,6 +234,7 @@ INSTALLED_APPS = [
     "dashboard.jobs",
     "dashboard.accounts",
     "dashboard.catalog",
+    "dashboard.transfers",
     "dashboard.volumes",
     "dashboard.containers",
     "dashboard.terminals",

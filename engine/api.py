@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine import rootfs
+from engine.archives import volumes as archives
 from engine.config import MIB
 from engine.containers import hostcheck, ids, lifecycle, observe, recover, stopping
 from engine.containers.execs import Execs
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
+    from engine.archives.pack import Packed
+    from engine.archives.unpack import Unpacked
     from engine.config import EngineConfig
     from engine.containers.hostcheck import Finding
     from engine.containers.ids import Given
@@ -160,6 +163,7 @@ class Engine:
         ensure_folder(config.volumes, 0o700)
         for folder in (config.blobs, config.ingest, config.incoming):
             ensure_folder(folder, 0o750, uid=config.uid, gid=config.gid)
+        ensure_folder(config.transfers, 0o700, uid=config.uid, gid=config.gid)
         publish_layer_ids(config)
         self._runc.prepare()
         cgroups.create(conmon.monitor_cgroup(config))
@@ -314,10 +318,30 @@ class Engine:
             WrongState: a container of this host has it, whatever the database says (F25).
             StoreError: the disk refuses.
         """
+        self._refuse_users(name)
+        folders.remove_volume(self.config, name)
+
+    def backup_volume(
+        self, name: str, key: str, *, on_bytes: Callable[[int], None], cancelled: Callable[[], bool]
+    ) -> Packed:
+        """Write a volume as a tar to `transfers/<key>`; `archives.backup_volume` says more."""
+        return archives.backup_volume(self.config, name, key, on_bytes=on_bytes, cancelled=cancelled)
+
+    def restore_volume(
+        self, name: str, key: str, *, on_bytes: Callable[[int], None], cancelled: Callable[[], bool]
+    ) -> Unpacked:
+        """Replace all that is in a volume by the tar `transfers/<key>`; `archives.restore_volume` says more.
+
+        Raises:
+            WrongState: a container of this host has it, whatever the database says.
+        """
+        self._refuse_users(name)
+        return archives.restore_volume(self.config, name, key, on_bytes=on_bytes, cancelled=cancelled)
+
+    def _refuse_users(self, name: str) -> None:
         if users := recover.users_of_volume(self.config, name):
             msg = f"volume is in use - [{', '.join(users)}]"
             raise WrongState(msg, subject=name)
-        folders.remove_volume(self.config, name)
 
     def list_volumes(self) -> set[str]:
         """Names of all volumes that have a folder on this host."""

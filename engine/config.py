@@ -22,7 +22,7 @@ GIB = 1024 * MIB
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Bounds of one container when the request names none, and of the logs. All are always set (RUN-13), but for the
-    size of its writable layer: 0 is no limit.
+    size of its writable layer: 0 is no limit. `archive_…`: what a volume's backup may hold, either way.
     """
 
     memory_bytes: int = 2 * GIB
@@ -36,6 +36,8 @@ class Limits:
     layer_entries: int = 2_000_000
     writable_bytes: int = 0
     writable_minimum_bytes: int = 16 * MIB
+    archive_bytes: int = 256 * GIB
+    archive_entries: int = 10_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +81,11 @@ class EngineConfig:
     def incoming(self) -> Path:
         """Layer files written by the unprivileged worker, waiting to be adopted by the engine worker."""
         return self.data / "incoming"
+
+    @property
+    def transfers(self) -> Path:
+        """Archives on their way out or in, one file each; the unprivileged user's."""
+        return self.data / "transfers"
 
     @property
     def layers(self) -> Path:

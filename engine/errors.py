@@ -13,6 +13,7 @@
     │  ├─ StoreFull             no space, or the reserve would be touched
     │  └─ NotStored             a blob or a layer file is not there
     ├─ LayerRejected            a layer archive that is broken or hostile
+    ├─ ArchiveRejected          the same of any other archive, or what cannot be put into one
     ├─ RuntimeFailed            runc or conmon could not do it
     │  ├─ CommandNotFound       exit code 127
    │  │  └─ ShellNotFound      the image has none
@@ -100,6 +101,10 @@ class NotStored(StoreError):
 
 class LayerRejected(EngineError):
     code = "layer-rejected"
+
+
+class ArchiveRejected(EngineError):
+    code = "archive-rejected"
 
 
 class RuntimeFailed(EngineError):

@@ -95,6 +95,7 @@ def make_folders(settings: ModuleType) -> None:
     folder(data, 0o711)
     for name in ("db", "blobs", "ingest", "incoming"):
         folder(data / name, 0o750, uid, gid)
+    folder(data / "transfers", 0o700, uid, gid)
     folder(data / "logs", 0o750, 0, gid)
     for name in ("layers", "containers"):
         folder(data / name, 0o711)

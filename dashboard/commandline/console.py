@@ -58,6 +58,7 @@ class Console:
     user: AbstractBaseUser
     kind: str = "browser"  # or "cli"
     tty: bool = False
+    tty_out: bool = False
     rows: int = 24
     columns: int = 80
     environment: Mapping[str, str] = field(default_factory=dict)

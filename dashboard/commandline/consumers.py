@@ -97,6 +97,7 @@ class CommandConsumer(GuardedConsumer):
             user=self.user,
             kind="cli" if "argv" in frame else "browser",
             tty=bool(frame.get("tty")),
+            tty_out=bool(frame.get("tty_out")),
             rows=_size(frame, "rows", 24),
             columns=_size(frame, "cols", 80),
             environment=_environment(frame),

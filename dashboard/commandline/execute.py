@@ -9,7 +9,17 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard import gateway
-from dashboard.commandline import changing, execing, happening, looking, pruning, running, showing, storing
+from dashboard.commandline import (
+    changing,
+    execing,
+    happening,
+    looking,
+    pruning,
+    running,
+    showing,
+    storing,
+    transferring,
+)
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
@@ -61,6 +71,8 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.VolumeList: storing.listing,
     requests.VolumeRemove: storing.remove,
     requests.VolumePrune: pruning.volumes_prune,
+    requests.VolumeBackup: transferring.backup,
+    requests.VolumeRestore: transferring.restore,
 }
 
 

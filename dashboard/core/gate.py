@@ -36,6 +36,9 @@ class Permission(StrEnum):
     VOLUME_CREATE = "volume.create"
     VOLUME_USE = "volume.use"  # have it in a container of one's own
     VOLUME_REMOVE = "volume.remove"
+    VOLUME_BACKUP = "volume.backup"  # take all that is in it away as a file
+    VOLUME_RESTORE = "volume.restore"  # replace all that is in it
+    TRANSFER = "transfer"  # carry an archive of one's own; what it is about has a right of its own
     TERMINAL_OPEN = "terminal.open"  # see its output
     TERMINAL_TYPE = "terminal.type"
     JOB_VIEW = "job.view"

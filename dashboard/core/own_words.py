@@ -83,4 +83,11 @@ STREAMS: Final = (
     gettext_noop("The container was killed because it ran out of memory."),
     gettext_noop("The command was killed because it ran out of memory."),
     gettext_noop("The container was removed."),
+    gettext_noop("The archive is not ready yet."),
+    gettext_noop("That was no frame of a transfer."),
+    gettext_noop("Too much was sent at once."),
+    gettext_noop("The archive cannot be moved: {problem}."),
+    gettext_noop("Something in Berth itself went wrong. Its log has the details."),
+    gettext_noop("The archive is larger than {limit} bytes, the most that is taken."),
+    gettext_noop("Only {part} of {whole} bytes have arrived. Try again."),
 )

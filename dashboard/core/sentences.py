@@ -31,6 +31,7 @@ REASONS: Final[dict[str, Promise]] = {
     "digest-mismatch": _("What came is not what was promised; nothing of it is used."),
     "store-full": _("The disk is full."),
     "not-stored": _("Something that is needed is not there any more."),
+    "archive-rejected": _("The archive is broken or hostile, or cannot hold this."),
     "layer-rejected": _("A layer of the image is broken or hostile."),
     "runtime": _("The container could not be run."),
     "command-not-found": _("The image has no such command."),

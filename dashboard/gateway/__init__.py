@@ -25,6 +25,11 @@ if TYPE_CHECKING:
     from dashboard.gateway.store import read_image_config as read_image_config
     from dashboard.gateway.store import sweep_incoming as sweep_incoming
     from dashboard.gateway.store import sweep_ingest as sweep_ingest
+    from dashboard.gateway.transfers import discard_transfer as discard_transfer
+    from dashboard.gateway.transfers import ensure_room_for as ensure_room_for
+    from dashboard.gateway.transfers import new_transfer as new_transfer
+    from dashboard.gateway.transfers import open_transfer as open_transfer
+    from dashboard.gateway.transfers import sweep_transfers as sweep_transfers
     from engine.api import Engine as Engine
     from engine.api import HostInfo as HostInfo
     from engine.config import EngineConfig as EngineConfig
@@ -38,6 +43,7 @@ if TYPE_CHECKING:
     from engine.containers.states import State as State
     from engine.digest import DiffId as DiffId
     from engine.digest import Digest as Digest
+    from engine.errors import ArchiveRejected as ArchiveRejected
     from engine.errors import Cancelled as Cancelled
     from engine.errors import CommandNotExecutable as CommandNotExecutable
     from engine.errors import CommandNotFound as CommandNotFound
@@ -94,6 +100,13 @@ _WHERE = {
         "sweep_incoming",
         "sweep_ingest",
     ),
+    "dashboard.gateway.transfers": (
+        "discard_transfer",
+        "ensure_room_for",
+        "new_transfer",
+        "open_transfer",
+        "sweep_transfers",
+    ),
     "engine.api": ("Engine", "HostInfo"),
     "engine.config": ("EngineConfig", "Limits"),
     "engine.containers.execs": ("ExecStarted",),
@@ -105,6 +118,7 @@ _WHERE = {
     "engine.containers.states": ("State",),
     "engine.digest": ("DiffId", "Digest"),
     "engine.errors": (
+        "ArchiveRejected",
         "Cancelled",
         "CommandNotExecutable",
         "CommandNotFound",

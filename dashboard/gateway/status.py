@@ -19,6 +19,7 @@ _STATUS: dict[type[errors.EngineError], HTTPStatus] = {
     errors.NotStored: HTTPStatus.NOT_FOUND,
     errors.StoreError: HTTPStatus.INTERNAL_SERVER_ERROR,
     errors.LayerRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ArchiveRejected: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.CommandNotFound: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.CommandNotExecutable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.UserUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,

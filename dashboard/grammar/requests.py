@@ -255,6 +255,18 @@ class VolumePrune:
     filters: Filters = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeBackup:
+    name: str
+    output: str = ""  # a file of the caller's; without, standard output
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeRestore:
+    name: str
+    input: str = ""  # a file of the caller's; without, standard input
+
+
 Request = (
     Help
     | VersionLine
@@ -290,4 +302,6 @@ Request = (
     | VolumeList
     | VolumeRemove
     | VolumePrune
+    | VolumeBackup
+    | VolumeRestore
 )

@@ -68,6 +68,15 @@ def _build_create(values: Values, words: tuple[str, ...]) -> requests.VolumeCrea
 
 COMMANDS: tuple[Command, ...] = (
     Command(
+        name="backup",
+        usage="[OPTIONS] VOLUME",
+        about="Write a volume as a tar archive (Berth's own: Docker has no such command)",
+        build=lambda v, w: requests.VolumeBackup(name=w[0], output=v.get("output", "")),
+        flags=(string("output", "o", "Write to a file, instead of STDOUT"),),
+        least=1,
+        most=1,
+    ),
+    Command(
         name="create",
         usage="[OPTIONS] [VOLUME]",
         about="Create a volume",
@@ -115,6 +124,15 @@ COMMANDS: tuple[Command, ...] = (
             switch("force", "f", "Do not prompt for confirmation"),
         ),
         most=0,
+    ),
+    Command(
+        name="restore",
+        usage="[OPTIONS] VOLUME",
+        about="Replace what is in a volume by a tar archive (Berth's own: Docker has no such command)",
+        build=lambda v, w: requests.VolumeRestore(name=w[0], input=v.get("input", "")),
+        flags=(string("input", "i", "Read from a file, plain or compressed, instead of STDIN"),),
+        least=1,
+        most=1,
     ),
     Command(
         name="rm",

@@ -90,6 +90,11 @@ def cancel(job: Job, user: Requester) -> bool:
         Denied: `user` may not.
     """
     require(user, Permission.JOB_CANCEL, job)
+    return request_cancel(job)
+
+
+def request_cancel(job: Job) -> bool:
+    """As `cancel`, by Berth itself: nobody is there any more for whom it was."""
     with transaction.atomic():
         asked = Job.objects.filter(pk=job.pk, state__in=LIVE_STATES).update(cancel_requested=True)
         queued = Job.objects.filter(pk=job.pk, state=JobState.QUEUED).first() if asked else None

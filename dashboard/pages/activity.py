@@ -31,6 +31,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),
+    "backup_volume": ("download", _("Back up volume")),
+    "restore_volume": ("upload", _("Restore volume")),
     "measure_volumes": ("hard-drive", _("Measure volumes")),
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),

@@ -51,6 +51,11 @@ WORDS: Final[dict[str, str | Promise]] = {
     "no-answer": _("Berth does not answer. Check that it is running, then try again."),
     "ok": _("OK"),
     "previous": _("Previous"),
+    "restore-action": _("Restore"),
+    "restore-body": _(
+        "Everything in it is replaced by what {file} ({size}) holds; there is no undo. Until the whole archive was read and found in order, nothing changes."
+    ),
+    "restore-title": _("Restore the volume {name}?"),
     "search": _("Search"),
     "search-count": _("{n} of {m}"),
     "search-none": _("No match"),
@@ -69,6 +74,8 @@ WORDS: Final[dict[str, str | Promise]] = {
     "tear-out": _("Open in its own page"),
     "terminal": _("Terminal"),
     "try-now": _("Try now"),
+    "upload-lost": _("The archive has not arrived whole; nothing was changed. Try again."),
+    "uploading": _("Sending {file}:"),
     "watching": _("Watching: {names}"),
     "went-wrong": _("That did not work (status {status})."),
 }

@@ -10,6 +10,7 @@ from dashboard.core.gate import Permission
 from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs.registry import JobContext, handler
+from dashboard.transfers import services as transfers
 from dashboard.volumes import services
 from dashboard.volumes.models import Volume, VolumeState
 
@@ -58,3 +59,43 @@ def measure(volume: Volume) -> None:
     Volume.objects.filter(pk=volume.pk).update(size_bytes=size_bytes, measured_at=timezone.now())
     if size_bytes != volume.size_bytes:
         services.announce(volume)
+
+
+@handler(services.BACKUP, queue="engine", permission=Permission.VOLUME_BACKUP, retries=0)
+def backup_volume(context: JobContext) -> object:
+    name, key = str(context.params["volume"]), str(context.params["transfer"])
+    packed = gateway.engine().backup_volume(
+        name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
+    )
+    if not transfers.open_transfers().filter(key=key).exists():
+        gateway.discard_transfer(key)  # ended in the last moment
+    return {"entries": packed.entries, "left_out": packed.left_out, "changed": packed.changed}
+
+
+@handler(services.RESTORE, queue="engine", permission=Permission.VOLUME_RESTORE, retries=0)
+def restore_volume(context: JobContext) -> object:
+    """A worker that ends puts the job back, and the volume stays RESTORING; every other end makes it READY again."""
+    name, key = str(context.params["volume"]), str(context.params["transfer"])
+    volume = Volume.objects.filter(name=name, state=VolumeState.RESTORING).first()
+    if volume is None:
+        return {}
+    try:
+        unpacked = gateway.engine().restore_volume(
+            name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
+        )
+    except gateway.Cancelled:
+        if context.is_cancel_requested:
+            give_back(volume, key)
+        raise
+    except Exception:
+        give_back(volume, key)
+        raise
+    give_back(volume, key)
+    measure(volume)
+    return {"entries": unpacked.entries, "dropped": unpacked.dropped}
+
+
+def give_back(volume: Volume, key: str) -> None:
+    """A volume that was being restored is to be used again; its archive is needed no more."""
+    services.mark(volume, VolumeState.READY)
+    transfers.end(key)

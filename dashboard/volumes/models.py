@@ -21,6 +21,7 @@ def shown_name(name: str) -> str:
 class VolumeState(models.TextChoices):
     READY = "ready"
     REMOVING = "removing"
+    RESTORING = "restoring"  # READY again whatever comes of it: its files are exchanged in one step or not at all
 
 
 class Volume(Timestamped):

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Count, F, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.core.errors import DashboardError
@@ -24,10 +25,10 @@ from dashboard.grammar.volumes import VolumeLine
 from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
-from dashboard.jobs.models import Job
+from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.volumes.models import Volume, VolumeState
 
-REMOVE, MEASURE = "remove_volume", "measure_volumes"
+REMOVE, MEASURE, BACKUP, RESTORE = "remove_volume", "measure_volumes", "backup_volume", "restore_volume"
 ANONYMOUS = "com.docker.volume.anonymous"
 MOST_LABELS = 100
 MEASURED_FOR = timedelta(minutes=1)
@@ -40,12 +41,24 @@ class NoSuchVolume(DashboardError):
 
 
 class VolumeInUse(DashboardError):
-    def __init__(self, name: str, users: Iterable[str]) -> None:
-        super().__init__(f"remove {name}: volume is in use - [{', '.join(users)}]", status=409)
+    def __init__(self, name: str, users: Iterable[str], what: str = "remove") -> None:
+        super().__init__(f"{what} {name}: volume is in use - [{', '.join(users)}]", status=409)
 
 
-def key_of(name: str) -> str:
-    return f"{REMOVE}:{name}"
+class VolumeBusy(DashboardError):
+    """Something is done with the whole volume that excludes everything else."""
+
+    def __init__(self, volume: Volume) -> None:
+        words = {
+            VolumeState.REMOVING: _("The volume %(name)s is being removed just now. Try again in a moment."),
+            VolumeState.RESTORING: _("The volume %(name)s is being restored just now. Try again in a moment."),
+            VolumeState.READY: _("The volume %(name)s is being backed up just now. Try again in a moment."),
+        }
+        super().__init__(words[VolumeState(volume.state)] % {"name": volume.name}, status=409)
+
+
+def key_of(name: str, what: str = REMOVE) -> str:
+    return f"{what}:{name}"
 
 
 def mountpoint(name: str) -> str:
@@ -110,14 +123,27 @@ def claim(user: Requester, name: str = "", *, labels: dict[str, str] | None = No
                 return _insert(user, name, labels or {}, is_anonymous=False)
         except IntegrityError:
             found = _locked(name)
-    if found is None or found.state == VolumeState.REMOVING:
-        msg = f"The volume {name} is being removed just now. Try again in a moment."
-        raise DashboardError(msg, status=409)
+    if found is None:  # it went between our two looks
+        raise VolumeBusy(Volume(name=name, state=VolumeState.REMOVING))
+    if found.state != VolumeState.READY:
+        raise VolumeBusy(found)
     return found
 
 
 def _locked(name: str) -> Volume | None:
     return Volume.objects.select_for_update().filter(name=name).first()
+
+
+def locked(name: str) -> Volume:
+    """The row, ours until the transaction ends.
+
+    Raises:
+        NoSuchVolume: 404.
+    """
+    found = _locked(name)
+    if found is None:
+        raise NoSuchVolume(name)
+    return found
 
 
 def _insert(user: Requester, name: str, labels: dict[str, str], *, is_anonymous: bool) -> Volume:
@@ -145,16 +171,22 @@ def remove(volume: Volume, user: Requester) -> Job:
 
     Raises:
         VolumeInUse: containers have it; they are named (409).
-        DashboardError: it is being removed already (409).
+        VolumeBusy: it is being restored or backed up (409). One that is being removed already is no error.
     """
     require(user, Permission.VOLUME_REMOVE, volume)
     with transaction.atomic():
-        found = _locked(volume.name)
-        if found is None:
-            raise NoSuchVolume(volume.name)
+        found = locked(volume.name)
         if users := users_of(found):
             raise VolumeInUse(volume.name, users)
+        refuse_busy(found, but=VolumeState.REMOVING)
         return submit_removal(found, user)
+
+
+def refuse_busy(volume: Volume, *, but: VolumeState = VolumeState.READY) -> None:
+    """Of a locked row: nobody replaces or removes its files, and nobody reads them for a backup."""
+    is_read = Job.objects.filter(kind=BACKUP, state__in=LIVE_STATES, key__startswith=f"{key_of(volume.name, BACKUP)}:")
+    if volume.state not in {VolumeState.READY, but} or is_read.exists():
+        raise VolumeBusy(volume)
 
 
 def mark(volume: Volume, state: VolumeState) -> None:

@@ -30,6 +30,18 @@ def resubmit_removals() -> None:
             services.submit_removal(row, None)
 
 
+@clock.every(5.0, name="restored volumes")
+def release_restored() -> None:
+    """A restore that no job is at work on any more (refused, cancelled, its worker lost) has left the volume as it was."""
+    rows = list(Volume.objects.filter(state=VolumeState.RESTORING, updated_at__lt=timezone.now() - GRACE))
+    if not rows:
+        return
+    live = set(Job.objects.filter(kind=services.RESTORE, state__in=LIVE_STATES).values_list("key", flat=True))
+    for row in rows:
+        if services.key_of(row.name, services.RESTORE) not in live:
+            services.mark(row, VolumeState.READY)
+
+
 @clock.every(600.0, name="volumes without a row")
 def report_unknown() -> None:
     """A folder that no row knows is left alone and reported once: the database may be the older of the two (F25).

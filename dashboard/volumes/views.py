@@ -6,13 +6,14 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, is_htmx, page, said
 from dashboard.jobs.services import outcome
 from dashboard.volumes import services
+from dashboard.volumes.archive_views import volume
 from dashboard.volumes.forms import VolumeForm
 from dashboard.volumes.models import Volume, shown_name
 
@@ -44,8 +45,10 @@ def volumes(request: HttpRequest) -> HttpResponse:
     return page(request, "volumes/rows.html" if part else "volumes/list.html", context)
 
 
-@require_POST
+@require_http_methods(["GET", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
+    if request.method == "GET":
+        return volume(request, "create")  # a volume may have that name
     require(request.user, Permission.VOLUME_CREATE)
     form = VolumeForm(request.POST)
     if not form.is_valid():

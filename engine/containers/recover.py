@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine import rootfs
+from engine.archives.volumes import sweep_restored
 from engine.containers.folder import ContainerFolder
 from engine.containers.lifecycle import Parts, release, undo
 from engine.containers.observe import observe
@@ -72,6 +73,7 @@ def sweep(parts: Parts, known_ids: Collection[str], locks: ContainerLocks) -> Sw
     on_disk = rootfs.containers_on_disk(parts.config)
     for short_id in short_ids - {name[:SHORT_ID] for name in on_disk}:
         parts.network.detach_leftover(short_id)
+    sweep_restored(parts.config)
     folders.sweep_removed(parts.config)
     return Swept(tuple(cleaned), tuple(sorted(on_disk - set(known_ids))), tuple(failed))
 

@@ -13,7 +13,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from engine.kernel import mounts, openat2
-from engine.kernel.libc import LIBRARY, checked
+from engine.kernel.libc import AT_FDCWD, LIBRARY, checked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _POLL_S = 0.01
+_RENAME_EXCHANGE = 2
 _NOT_A_FOLDER_ANY_MORE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV})
 
 
@@ -123,6 +124,16 @@ def sync_file_system(path: Path) -> None:
         checked("syncfs", LIBRARY.syncfs(fd))
     finally:
         os.close(fd)
+
+
+def exchange(first: Path, second: Path) -> None:
+    """Two names change their places in one step: nobody ever sees only one of them. Source: renameat2(2).
+
+    Raises:
+        OSError: one of them is not there; EINVAL on a file system that cannot.
+    """
+    names = os.fsencode(first), os.fsencode(second)
+    checked("renameat2", LIBRARY.renameat2(AT_FDCWD, names[0], AT_FDCWD, names[1], _RENAME_EXCHANGE))
 
 
 def ensure_folder(path: Path, mode: int, *, uid: int = 0, gid: int = 0) -> None:

@@ -22,9 +22,11 @@ _FIELD_BYTES = 100
 END = bytes(2 * BLOCK_BYTES)
 
 
-def head(entry: Entry, path: bytes, link: bytes) -> bytes:
-    """All header blocks of an entry under its final name; `link` is the final target of a hard or symbolic link."""
-    extra = b""
+def head(entry: Entry, path: bytes, link: bytes, *, extra: bytes = b"") -> bytes:
+    """All header blocks of an entry under its final name; `link` is the final target of a hard or symbolic link.
+
+    `extra`: further pax records (`record`), in front of ours.
+    """
     if len(path) > _FIELD_BYTES:
         extra += record(b"path", path)
     if len(link) > _FIELD_BYTES:

@@ -91,15 +91,18 @@ def _check_sum(block: bytes, field: bytes) -> bool:
 
     Adler-32 holds one more than the sum modulo 65521, for 512 bytes of ASCII the sum itself, at a tenth of the cost.
     """
-    declared = number(field, "checksum", 2**24) - 8 * 0x20
+    not_a_tar = "this is not a tar archive, or a header's checksum is wrong"
+    try:
+        declared = number(field, "checksum", 2**24) - 8 * 0x20
+    except LayerRejected:
+        raise reject(not_a_tar) from None
     ascii_only = block.isascii()
     total = (adler32(block) & 0xFFFF) - 1 if ascii_only else sum(block)
     if total - sum(field) == declared:
         return field[:1].isdigit()
     if not ascii_only and sum(b - 256 if b > 127 else b for b in block[:148] + block[156:]) == declared:
         return False
-    msg = "this is not a tar archive, or a header's checksum is wrong"
-    raise reject(msg)
+    raise reject(not_a_tar)
 
 
 class HeaderParser:

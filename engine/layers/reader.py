@@ -96,6 +96,8 @@ class TarReader:
         self._parser = HeaderParser()
         self._left = 0
         """Bytes of the current body, padding included, that are still in the stream."""
+        self.has_end = False
+        """Whether the archive said that it ends, once `next` gave None; without that it may have been cut off."""
 
     def next(self) -> Entry | None:
         """The next entry, or None at the end of the archive.
@@ -145,6 +147,7 @@ class TarReader:
             if self._stream.block() not in {_ZEROS, None}:
                 msg = "a block of zeros stands between its entries"
                 raise reject(msg)
+            self.has_end = True
             return None
         return self._parser.parse(block)
 

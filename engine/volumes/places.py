@@ -5,6 +5,7 @@ volumes/            0700 root: no user of the host reaches the set-user-id progr
         _data/      what containers see; owner and mode are those that containers gave it
         partial/    a first copy under way
         filled/     a first copy that is complete and being put in place
+        restored/   a backup being unpacked, then for a moment what was there before it
     .removed-<hex>  on its way out
 """
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}\Z", re.ASCII)
 REMOVED = ".removed-"
+RESTORED = "restored"
 
 
 def is_volume_name(text: str) -> bool:
@@ -61,7 +63,7 @@ def ensure_volume(config: EngineConfig, name: str) -> Path:
 
 
 def lock(config: EngineConfig, name: str) -> files.FileLock:
-    """Held while a volume is filled or removed."""
+    """Held while a volume is filled, restored or removed."""
     locks = config.run / "volume-locks"
     config.run.mkdir(mode=0o755, parents=True, exist_ok=True)
     files.ensure_folder(locks, 0o700)

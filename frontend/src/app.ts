@@ -13,6 +13,7 @@ import { startForms } from "./ui/forms";
 import { connectLive } from "./ui/live";
 import { startNavigation } from "./ui/navigation";
 import { startProgress } from "./ui/progress";
+import { startTransfers } from "./ui/transfer";
 import { startSelection } from "./ui/selection";
 import { loadWords, tickTimes } from "./ui/words";
 
@@ -74,6 +75,7 @@ function start(): void {
   if (document.body.dataset["person"] === undefined) return; // signed out: plain pages
   startNavigation();
   startProgress();
+  startTransfers();
   startSelection();
   connectLive();
   askBeforeLeaving();

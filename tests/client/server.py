@@ -34,6 +34,7 @@ class Server:
         self.data.mkdir()
         self.door = lambda talk: talk.say(t="exit", code=0)
         self.terminal = lambda talk: None
+        self.transfer = lambda talk: None
         self.paths: list[str] = []
         self.headers: list[dict[str, str]] = []
         self.errors: list[BaseException] = []
@@ -57,7 +58,10 @@ class Server:
         self.headers.append(dict(socket.request.headers))
         talk = Talk(socket)
         try:
-            (self.terminal if "/ws/terminals/" in socket.request.path else self.door)(talk)
+            path = socket.request.path
+            (self.terminal if "/ws/terminals/" in path else self.transfer if "/ws/transfers/" in path else self.door)(
+                talk
+            )
         except ConnectionClosed:
             pass
         except BaseException as error:

@@ -12,6 +12,7 @@ from dashboard.grammar import requests
 
 IN = 302
 HEX = "0" * 64
+KEY = "0" * 32
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,15 @@ ROUTES: dict[str, Route] = {
     "container-rename": write(404, HEX),
     "container-update": write(404, HEX),
     "volumes": read(),
-    "volume-create": write(400, name="not a name"),
+    "volume-create": Route({"GET": (IN, 404), "POST": (IN, 400)}, data={"name": "not a name"}),
     "volume-remove": write(404, "no-such-volume"),
+    "volume": read(404, "no-such-volume"),
+    "volume-backup": write(404, "no-such-volume"),
+    "volume-restore": write(404, "no-such-volume"),
+    "volume-restore-start": write(404, "no-such-volume", KEY),
+    "volume-transfer": read(404, "no-such-volume", KEY),
+    "transfer": read(404, KEY),
+    "transfer-cancel": write(404, KEY),
     "container-shell": write(404, HEX),
     "exec-end": write(404, HEX),
     "terminals": read(),
@@ -81,6 +89,7 @@ WEBSOCKETS: dict[str, tuple[str, int, int | None]] = {
     "CommandConsumer": ("/ws/command", 4401, None),
     "TerminalConsumer": (f"/ws/terminals/{HEX}", 4401, 4404),
     "ExecConsumer": (f"/ws/execs/{HEX}", 4401, 4404),
+    "TransferConsumer": (f"/ws/transfers/{KEY}", 4401, 4404),
 }
 
 # What each command needs beside the door's own right; None: nothing that is kept from anybody who may use the door.
@@ -119,5 +128,7 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.VolumeList: (Permission.VOLUME_VIEW, ["volume", "ls"]),
     requests.VolumeRemove: (Permission.VOLUME_REMOVE, ["volume", "rm", "quiet_harbour"]),
     requests.VolumePrune: (Permission.VOLUME_REMOVE, ["volume", "prune", "--force"]),
+    requests.VolumeBackup: (Permission.VOLUME_BACKUP, ["volume", "backup", "quiet_harbour"]),
+    requests.VolumeRestore: (Permission.VOLUME_RESTORE, ["volume", "restore", "quiet_harbour"]),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
 }

@@ -106,7 +106,7 @@ class Berth(BerthServer):
             with contextlib.suppress(OSError):
                 if str(self.data) in backing.read_text():
                     found.append(f"loop device of {backing.read_text().strip()}")
-        for name in ("containers", "incoming", "ingest"):
+        for name in ("containers", "incoming", "ingest", "transfers"):
             found += [f"{name}/{path.name}" for path in (self.data / name).iterdir() if not path.name.startswith(".")]
         for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
             found += [f"cgroup {path}" for path in top.glob(f"berth-{self.tag}/" + "[0-9a-f]" * 64)]

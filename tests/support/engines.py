@@ -28,7 +28,9 @@ def temporary_engine(**settings) -> Iterator[EngineConfig]:
     config = EngineConfig(data=place / "data", run_parent=place / "run", **settings)
     for folder in (config.data, config.run_parent, config.run, config.layers, config.containers, config.incoming):
         folder.mkdir(mode=0o711, exist_ok=True)
-    os.chown(config.incoming, config.uid, config.gid)
+    config.transfers.mkdir(mode=0o700)
+    for folder in (config.incoming, config.transfers):
+        os.chown(folder, config.uid, config.gid)
     try:
         yield config
     finally:

@@ -17,7 +17,7 @@ from tests.dashboard.catalog.fakes import Engine, Queue, Registry, digest
 def data(tmp_path, settings):
     settings.BERTH_DATA = tmp_path
     settings.BERTH_UID, settings.BERTH_GID = os.getuid(), os.getgid()  # only root can give a file to the user berth
-    for name in ("blobs", "ingest", "incoming", "layers", "containers"):
+    for name in ("blobs", "ingest", "incoming", "layers", "containers", "transfers"):
         (tmp_path / name).mkdir()
     return tmp_path
 

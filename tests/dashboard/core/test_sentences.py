@@ -118,7 +118,10 @@ def _unsaid(kept, said) -> list[str]:
 
 
 WHICHEVER_PORT = "invalid Xy 1: Xy 1"  # of the host or of the container, and both are there
-STREAMING = ("dashboard/core/consumers.py", "dashboard/terminals/consumers.py", "dashboard/terminals/sessions.py")
+STREAMING = tuple(
+    f"dashboard/{name}.py"
+    for name in ("core/consumers", "terminals/consumers", "terminals/sessions", "transfers/consumers")
+)
 
 
 def test_what_the_grammar_says_of_ports_and_volumes_is_said_in_korean_where_a_form_asks_for_them():

@@ -5,10 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 from django.http import QueryDict
+from django.utils import timezone
 
 from dashboard.containers.forms import RunForm
 from dashboard.containers.models import Container, VolumeUse
 from dashboard.jobs.models import Job, JobState
+from dashboard.transfers.models import Transfer
 from dashboard.volumes.models import Volume, VolumeState
 
 BOOSTED = {"HX-Request": "true"}
@@ -174,6 +176,101 @@ def test_the_containers_page_shows_what_is_mounted(page, stored):
     options = stored.world.running.options | {"volumes": ["data:/data:ro"], "tmpfs": ["/t"]}
     Container.objects.filter(pk=stored.world.running.pk).update(options=options)
     body = page.get(f"/containers/{stored.world.running.container_id}/").content.decode()
-    assert 'href="/volumes/?q=data"' in body
+    assert 'href="/volumes/data/"' in body
     assert "read only" in body
     assert "-v data:/data:ro --tmpfs /t" in body
+
+
+def test_a_volume_has_a_page(page, stored):
+    body = page.get("/volumes/data/").content.decode()
+    assert "188MB" in body
+    assert "/volumes/data/_data" in body
+    assert f'href="/containers/{stored.world.running.container_id}/"' in body
+    assert "Download backup" in body
+    assert "data-choose-file" not in body  # a container has it
+    assert "remove these containers first" in body
+    assert "data-choose-file" in page.get("/volumes/spare/").content.decode()
+    assert page.get("/volumes/nope/").status_code == 404
+
+
+def test_a_volume_may_be_called_like_an_address(page, stored):
+    assert page.get("/volumes/create/").status_code == 404
+    Volume.objects.create(name="create")
+    assert "Restore from a file" in page.get("/volumes/create/").content.decode()
+
+
+def test_while_it_is_worked_on_nothing_is_offered(page, stored):
+    for state, shown in ((VolumeState.RESTORING, "Being restored"), (VolumeState.REMOVING, "Being removed")):
+        Volume.objects.filter(pk=stored.spare.pk).update(state=state)
+        body = page.get("/volumes/spare/").content.decode()
+        assert shown in body
+        assert "Download backup" not in body
+        assert "hx-post" not in page.get("/volumes/?q=spare&part=rows").content.decode()
+
+
+def shown_stage(answer) -> str:
+    return answer.content.decode().partition('data-stage="')[2].partition('"')[0]
+
+
+def test_a_backup_is_followed_from_the_wish_to_the_end(page, stored, settings, tmp_path):
+    settings.BERTH_DATA = tmp_path
+    answer = page.post("/volumes/data/backup/", headers=BOOSTED)
+    assert shown_stage(answer) == "writing"
+    transfer, job = Transfer.objects.get(), Job.objects.get()
+    place = f"/volumes/data/transfers/{transfer.key}/"
+    assert f'hx-get="{place}"' in answer.content.decode()
+    Job.objects.filter(pk=job.pk).update(state=JobState.RUNNING, progress={"current": 12_000_000})
+    assert "12MB" in page.get(place).content.decode()
+    Job.objects.filter(pk=job.pk).update(state=JobState.SUCCEEDED, result={"left_out": 2, "changed": 1})
+    body = page.get(place).content.decode()
+    assert f'href="/transfers/{transfer.key}/" download' in body
+    assert "2 devices or sockets were left out." in body
+    assert "1 file became shorter" in body
+    assert page.post(f"/transfers/{transfer.key}/cancel/", headers=BOOSTED).status_code == 204
+    answer = page.get(place)
+    assert shown_stage(answer) == "sent"
+    assert "hx-get" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "stage"),
+    [(JobState.FAILED, "failed"), (JobState.CANCELLED, "cancelled"), (JobState.SUCCEEDED, "restored")],
+)
+def test_a_restore_is_followed_to_its_end(page, stored, state, stage, settings, tmp_path):
+    settings.BERTH_DATA = tmp_path
+    place = page.post("/volumes/spare/restore/").json()
+    transfer = Transfer.objects.get()
+    assert place["path"] == f"/ws/transfers/{transfer.key}"
+    assert shown_stage(page.get(place["shown"])) == "arriving"
+    assert page.post(place["start"]).status_code == 409
+    Transfer.objects.update(size_bytes=10)
+    assert page.post(place["start"]).status_code == 200
+    assert page.post(place["start"]).status_code == 409
+    assert shown_stage(page.get(place["shown"])) == "restoring"
+    error = "The archive is refused: a name contains '..' (at 'x')." if state == JobState.FAILED else ""
+    Job.objects.update(state=state, error=error, result={"entries": 3, "dropped": 1})
+    Transfer.objects.update(ended_at=timezone.now())
+    answer = page.get(place["shown"], headers={"Accept-Language": "ko"})
+    assert shown_stage(answer) == stage
+    assert ("아카이브를 거절했습니다" in answer.content.decode()) is (state == JobState.FAILED)
+    assert "hx-get" not in answer.content.decode()
+
+
+def test_a_restore_that_cannot_be_is_a_sentence(page, stored):
+    answer = page.post("/volumes/data/restore/", headers={"Accept": "application/json"})
+    assert answer.status_code == 409
+    assert "restore data: volume is in use - [" in answer.json()["error"]
+    assert not Transfer.objects.exists()
+
+
+def test_anothers_archive_is_not_there(page, stored, django_user_model):
+    stranger = django_user_model.objects.create_superuser("dohyun")
+    made = Transfer.objects.create(
+        key="a" * 32, direction="out", owner=stranger, permission="volume.backup", subject="data"
+    )
+    assert page.get(f"/volumes/data/transfers/{made.key}/").status_code == 404
+    mine = Transfer.objects.create(
+        key="b" * 32, direction="in", owner=stored.world.person, permission="volume.restore", subject="data"
+    )
+    assert page.get(f"/volumes/data/transfers/{mine.key}/").status_code == 200
+    assert page.get(f"/volumes/spare/transfers/{mine.key}/").status_code == 404
