@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
     from engine.containers.folder import ContainerFolder
-    from engine.network import Network, Published
+    from engine.network import Endpoint, Network, Published
     from engine.runtime.passwd import ResolvedUser
     from engine.runtime.policy import Policy
     from engine.runtime.request import ContainerRequest
@@ -87,10 +87,16 @@ class Start:
     """One start of one container."""
 
     def __init__(
-        self, parts: Parts, folder: ContainerFolder, request: ContainerRequest, published: Sequence[Published] = ()
+        self,
+        parts: Parts,
+        folder: ContainerFolder,
+        request: ContainerRequest,
+        published: Sequence[Published] = (),
+        endpoints: Sequence[Endpoint] | None = None,
     ) -> None:
         self._parts = parts
         self._published = published
+        self._where = request.address if endpoints is None else endpoints
         self._config = parts.config
         self._folder = folder
         self._request = request
@@ -171,7 +177,7 @@ class Start:
         isolation = self._isolation()
         namespace = isolation.network if isolation is not None else None
         return self._parts.network.attach(
-            self._folder.container_id, self._request.address, namespace=namespace, published=self._published
+            self._folder.container_id, self._where, namespace=namespace, published=self._published
         )
 
     def _network(self) -> None:
@@ -186,8 +192,10 @@ class Start:
             raise RuntimeFailed(msg)
         etc = self._folder.etc
         request, hostname = self._request, self._request.effective_hostname
-        resolv_conf = self._parts.network.resolv_conf()
-        write_etc(etc, address=request.address, hostname=hostname, resolv_conf=resolv_conf, owner=self._outside(0))
+        places = self._parts.network.places(self._where)
+        resolv_conf = self._parts.network.resolv_conf(places)
+        address = places[0].address if places else ""
+        write_etc(etc, address=address, hostname=hostname, resolv_conf=resolv_conf, owner=self._outside(0))
         with opened_root(self._root) as root:
             spec, policy = self._build(root, self._root, self._netns)
         if request.ids is not None:

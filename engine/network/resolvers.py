@@ -9,8 +9,14 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from engine.network import links
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from engine.network.definition import Endpoint, NetworkDefinition
 
 HOST_FILE = Path("/etc/resolv.conf")
 UPSTREAM_FILE = Path("/run/systemd/resolve/resolv.conf")
@@ -27,13 +33,30 @@ class Resolvers:
     source: Path | None
 
 
-def resolv_conf() -> str:
-    """Text of the file, from the host's own as it is now."""
+def resolv_conf(endpoints: Sequence[Endpoint] | None = None) -> str:
+    """Text of the file. In a network with names it names that network's name server: the first one's with a way out, as
+    that also answers for the others. Else it is from the host's own as it is now.
+    """
     found = resolvers()
+    named = [one.network for one in endpoints or () if one.network.has_names]
+    if named:
+        outward = [network for network in named if not network.is_internal]
+        return "\n".join([f"nameserver {(outward or named)[0].subnet.gateway}", *_asking(found, outward)]) + "\n"
     lines = [f"nameserver {server}" for server in found.servers]
     if found.source is None:
         lines.insert(0, "# No resolver of this host can be reached from a container; these are public ones.")
     return "\n".join([*lines, *found.others]) + "\n"
+
+
+def _asking(found: Resolvers, outward: list[NetworkDefinition]) -> list[str]:
+    """A question that falls into a reload of the name server is asked again soon. Without a way out, no other names are
+    tried: each takes as long as the resolver waits.
+    """
+    if not outward:
+        return ["options timeout:1 attempts:2"]
+    host = dict(line.split(" ", 1) for line in found.others if " " in line)
+    options = f"options timeout:2 attempts:3 {host.get('options', '')}".strip()
+    return [*([f"search {host['search']}"] if "search" in host else []), options]
 
 
 def resolvers() -> Resolvers:

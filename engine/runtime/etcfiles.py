@@ -21,10 +21,10 @@ ff02::2\tip6-allrouters
 
 
 def hosts_text(address: str, hostname: str) -> str:
-    """As Docker's. A dotted host name gets its first part as a second name."""
+    """As Docker's. A dotted host name gets its first part as a second name; without a network it has no line."""
     short = hostname.partition(".")[0]
     names = hostname if short in ("", hostname) else f"{hostname} {short}"
-    return f"{HOSTS}{address}\t{names}\n"
+    return f"{HOSTS}{address}\t{names}\n" if address else HOSTS
 
 
 def write_etc(folder: Path, *, address: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:
