@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard import gateway
-from dashboard.commandline import changing, execing, running, showing, storing
+from dashboard.commandline import changing, execing, networking, running, showing, storing
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
@@ -52,6 +52,12 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.VolumeList: storing.listing,
     requests.VolumeRemove: storing.remove,
     requests.VolumePrune: storing.prune,
+    requests.NetworkCreate: networking.create,
+    requests.NetworkList: networking.listing,
+    requests.NetworkRemove: networking.remove,
+    requests.NetworkPrune: networking.prune,
+    requests.NetworkConnect: networking.connect,
+    requests.NetworkDisconnect: networking.disconnect,
 }
 
 

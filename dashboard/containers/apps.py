@@ -8,4 +8,10 @@ class ContainersConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dashboard.containers import exechandlers, execreconcile, handlers, reconcile  # noqa: F401 - importing registers
+        from dashboard.containers import (  # noqa: F401 - importing registers
+            exechandlers,
+            execreconcile,
+            handlers,
+            networkhandlers,
+            reconcile,
+        )

@@ -26,15 +26,19 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.networking import connect as connect_network
+from dashboard.containers.networking import disconnect as disconnect_network
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
     "chosen_containers",
+    "connect_network",
     "container_line",
     "containers_for",
     "create",
+    "disconnect_network",
     "docker_exit_code",
     "docker_state",
     "end_exec",

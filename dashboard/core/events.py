@@ -2,7 +2,8 @@
 
 An event is a hint and may be lost: whoever shows state reads the row on joining and on every event. Consumers `join` a
 topic and get `{"type": "topic.event", "topic": …, "payload": …}` in their method `topic_event`. Topics: `containers`,
-`container.<id>`, `execs.<container id>`, `exec.<id>`, `jobs`, `job.<id>`, `images`, `volumes`.
+`container.<id>`, `execs.<container id>`, `exec.<id>`, `jobs`, `job.<id>`, `images`, `volumes`,
+`networks`.
 """
 
 from __future__ import annotations

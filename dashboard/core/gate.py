@@ -36,6 +36,10 @@ class Permission(StrEnum):
     VOLUME_CREATE = "volume.create"
     VOLUME_USE = "volume.use"  # have it in a container of one's own
     VOLUME_REMOVE = "volume.remove"
+    NETWORK_VIEW = "network.view"
+    NETWORK_CREATE = "network.create"
+    NETWORK_USE = "network.use"  # have a container of one's own in it
+    NETWORK_REMOVE = "network.remove"
     TERMINAL_OPEN = "terminal.open"  # see its output
     TERMINAL_TYPE = "terminal.type"
     JOB_VIEW = "job.view"

@@ -9,6 +9,7 @@ from dashboard.grammar import mounts, requests
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError, ValueRefused
 from dashboard.grammar.flags import Flag, Values
 from dashboard.grammar.mounts import checked, read_storage
+from dashboard.grammar.netvalues import NETWORK_FLAGS
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.ports import read_exposed, read_private, read_publish
 from dashboard.grammar.values import read_cpus, read_environment, read_int, read_size, read_tail
@@ -80,14 +81,12 @@ _LATER = (
     *(("cgroup-parent", ""), ("cgroupns", ""), ("cidfile", ""), ("cpu-period", ""), ("cpu-quota", "")),
     *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("device", ""), ("dns", ""), ("dns-option", "")),
     *(("dns-search", ""), ("domainname", ""), ("env-file", ""), ("gpus", ""), ("group-add", "")),
-    *(("health-cmd", ""), ("health-interval", ""), ("health-retries", ""), ("health-timeout", ""), ("ip", "")),
+    *(("health-cmd", ""), ("health-interval", ""), ("health-retries", ""), ("health-timeout", "")),
     *(("ip6", ""), ("ipc", ""), ("isolation", ""), ("kernel-memory", ""), ("label", "l"), ("label-file", "")),
     *(("link", ""), ("log-driver", ""), ("log-opt", ""), ("mac-address", ""), ("memory-reservation", "")),
     *(
         ("memory-swap", ""),
         ("memory-swappiness", ""),
-        ("network", ""),
-        ("net", ""),
         ("oom-score-adj", ""),
     ),
     *(("pid", ""), ("restart", ""), ("runtime", ""), ("security-opt", ""), ("shm-size", "")),
@@ -104,6 +103,7 @@ UNSUPPORTED = (
 )
 
 CONTAINER_FLAGS = (
+    *NETWORK_FLAGS,
     string("entrypoint", text="Overwrite the default ENTRYPOINT of the image"),
     Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
     Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
@@ -169,6 +169,9 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         mounts=values.get("mount", ()),
         tmpfs=values.get("tmpfs", ()),
         storage_bytes=values.get("storage_opt"),
+        networks=(*values.get("network", ()), *values.get("net", ())),
+        network_aliases=(*values.get("network_alias", ()), *values.get("net_alias", ())),
+        ip=values.get("ip", ""),
     )
 
 
@@ -263,8 +266,8 @@ def build_port(_values: Values, words: tuple[str, ...]) -> requests.Port:
 
 
 def read_type(text: str) -> str:
-    if text not in {"container", "image", "volume"}:
-        msg = "must be container, image or volume"
+    if text not in {"container", "image", "volume", "network"}:
+        msg = "must be container, image, volume or network"
         raise ValueRefused(msg)
     return text
 

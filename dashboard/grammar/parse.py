@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import requests, volumes
+from dashboard.grammar import networks, requests, volumes
 from dashboard.grammar.commands import BY_NAME, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -27,6 +27,7 @@ GROUPS: dict[str, dict[str, str]] = {
 VERBS: dict[str, dict[str, Command]] = {
     **{group: {verb: BY_NAME[name] for verb, name in verbs.items()} for group, verbs in GROUPS.items()},
     "volume": volumes.BY_VERB,
+    "network": networks.BY_VERB,
 }
 
 

@@ -104,5 +104,14 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.VolumeList: (Permission.VOLUME_VIEW, ["volume", "ls"]),
     requests.VolumeRemove: (Permission.VOLUME_REMOVE, ["volume", "rm", "quiet_harbour"]),
     requests.VolumePrune: (Permission.VOLUME_REMOVE, ["volume", "prune", "--force"]),
+    requests.NetworkCreate: (Permission.NETWORK_CREATE, ["network", "create", "front"]),
+    requests.NetworkList: (Permission.NETWORK_VIEW, ["network", "ls"]),
+    requests.NetworkRemove: (Permission.NETWORK_REMOVE, ["network", "rm", "quiet_lagoon"]),
+    requests.NetworkPrune: (Permission.NETWORK_REMOVE, ["network", "prune", "--force"]),
+    requests.NetworkConnect: (Permission.CONTAINER_OPERATE, ["network", "connect", "quiet_lagoon", "calm_fulton"]),
+    requests.NetworkDisconnect: (
+        Permission.CONTAINER_OPERATE,
+        ["network", "disconnect", "quiet_lagoon", "calm_fulton"],
+    ),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
 }

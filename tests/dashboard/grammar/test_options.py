@@ -46,6 +46,9 @@ options = st.builds(
     mounts=some_of("type=volume,source=data,target=/x", "dst=/y,ro", '"target=/a,b",type=tmpfs,tmpfs-size=1m'),
     tmpfs=some_of("/run", "/tmp:size=64m,mode=1770,exec"),
     storage_bytes=st.none() | st.integers(0, 2**50),
+    networks=some_of("front", "name=back,alias=db,alias=x_1,ip=10.1.2.3", "bridge", "none"),
+    network_aliases=some_of("web", "www.example"),
+    ip=st.sampled_from(["", "10.200.3.4"]),
 )
 
 
