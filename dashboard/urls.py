@@ -11,6 +11,7 @@ urlpatterns = [
     path("", include("dashboard.accounts.urls")),
     path("", include("dashboard.catalog.urls")),
     path("", include("dashboard.volumes.urls")),
+    path("", include("dashboard.networks.urls")),
     path("", include("dashboard.containers.urls")),
     path("", include("dashboard.terminals.urls")),
     path("", include("dashboard.pages.urls")),

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
+from dashboard.grammar.netvalues import is_network_name
 from dashboard.grammar.ports import read_publish
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
 
@@ -53,6 +54,7 @@ class RunForm(forms.Form):
     cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
     pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+    network = forms.CharField(label=gettext_lazy("Network"), required=False, max_length=128)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
     publish_all = forms.BooleanField(
         label=gettext_lazy("Publish every port that the image exposes (-P)"), required=False
@@ -92,6 +94,12 @@ class RunForm(forms.Form):
             except ValueRefused as error:
                 sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": error}
                 raise forms.ValidationError(sentence) from error
+
+    def clean_network(self) -> str:
+        name: str = self.cleaned_data["network"]
+        if name and not is_network_name(name):
+            raise forms.ValidationError(_("There is no such network."))
+        return name
 
     def clean_cpus(self) -> int | None:
         text: str = self.cleaned_data["cpus"]
@@ -168,5 +176,6 @@ class RunForm(forms.Form):
             publish=said.get("publish") or (),
             publish_all=bool(said.get("publish_all")),
             volumes=self.volumes,
+            networks=(said["network"],) if said.get("network") else (),
             storage_bytes=said.get("storage"),
         )

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, services, states
+from dashboard.containers import mounting, networkviews, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import RunForm
 from dashboard.containers.limits import limits_in_force
@@ -27,11 +27,17 @@ from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
+from dashboard.networks.models import Network
+from dashboard.networks.predefined import BRIDGE
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
 _TABS = ("overview", "logs", "inspect")
-_PARTS = {"head": "containers/head.html", "execs": "containers/execs.html"}
+_PARTS = {
+    "head": "containers/head.html",
+    "execs": "containers/execs.html",
+    "networks": "containers/networks.html",
+}
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
@@ -85,6 +91,7 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
     }
+    context |= networkviews.places(shown)
     if tab == "inspect":
         context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
     return page(request, _PARTS.get(request.GET.get("part", ""), "containers/container.html"), context)
@@ -129,7 +136,9 @@ def _run_page(
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
     names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
-    context = {"form": form, "line": line, "choices": _choices(), "port_help": port_help, "volume_names": names}
+    context: dict[str, object] = {"form": form, "line": line, "choices": _choices(), "port_help": port_help}
+    context |= {"volume_names": names, "default_network": BRIDGE}
+    context["networks"] = Network.objects.exclude(name=BRIDGE).values_list("name", flat=True)[:MOST_NAMES]
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}
     return page(request, "containers/run.html", context, status=status)
 

@@ -237,11 +237,13 @@ class Network:
         self._ensure_bridge(network)
 
     def _refuse_overlap(self, network: NetworkDefinition) -> None:
-        ours = next((one for one in self.networks() if one.subnet.network.overlaps(network.subnet.network)), None)
+        ours = [str(one.subnet) for one in self.networks() if one.subnet.network.overlaps(network.subnet.network)]
+        if ours:
+            msg = f"The network {network.subnet} overlaps another network ({ours[0]}). Remove it, and create it with another subnet."
+            raise NetworkError(msg)
         others = [name for _, name in self._overlapping(network.subnet)]
-        if ours is not None or others:
-            by = f"a route of this host ({others[0]})" if others else f"another network ({ours and ours.subnet})"
-            msg = f"The network {network.subnet} overlaps {by}. Remove it, and create it with another subnet."
+        if others:
+            msg = f"The network {network.subnet} overlaps a route of this host ({others[0]}). Remove it, and create it with another subnet."
             raise NetworkError(msg)
 
     def _refuse_second_use(self, container_id: str, address: str) -> None:
