@@ -153,7 +153,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "home": "/", "catalog": "/catalog/", "image": next(to for text, to in images.items() if "nginx" in text),
         "containers": "/containers/", "running": "/containers/?state=running", "nothing-found": "/containers/?q=xyz",
         "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
-        "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/",
+        "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "networks": "/networks/",
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
