@@ -35,6 +35,7 @@ from engine.network import Network
 from engine.oci.image_config import ImageConfig
 from engine.rootfs.places import is_container_id
 from engine.runtime import conmon, runc
+from engine.runtime.etcfiles import refuse_mount_at
 from engine.runtime.host import host_facts
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.policy import Policy, load_policy
@@ -125,7 +126,7 @@ class Engine:
             seccomp=facts.seccomp,
             apparmor=facts.apparmor,
             user_namespaces=found.user_namespaces,
-            shared_ids=not found.idmapped_layers,
+            shared_ids=found.ids_are_known and not found.idmapped_layers,
             userns_host=_allows_userns_host(self.config),
             data=self.config.data,
             data_total_bytes=disk.total,
@@ -206,6 +207,7 @@ class Engine:
             msg = f"Minimum size of the writable layer is {least // MIB}MB"
             raise RequestRefused(msg, subject=request.container_id)
         for mount in request.mounts:
+            refuse_mount_at(mount.target)
             if mount.kind is MountKind.HOST:
                 hostpaths.refuse_host_path(self.config, mount.source, policy.host_paths)
 

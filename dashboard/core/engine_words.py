@@ -31,8 +31,7 @@ FINDINGS: Final = (
     gettext_noop("New enough for everything that Berth does now."),
     gettext_noop("The engine worker needs these rights to mount and to make networks. Start Berth as root."),
     gettext_noop(
-        "Limits cannot be enforced without {missing}. Mount /sys/fs/cgroup with these controllers (on some "
-        "systems: cgroup_enable=memory on the kernel's command line)."
+        "Limits cannot be enforced without {missing}. Mount /sys/fs/cgroup with these controllers (on some systems: cgroup_enable=memory on the kernel's command line)."
     ),
     gettext_noop("Memory, processor and process limits of containers are enforced."),
     gettext_noop("Layers are stacked by descriptor: up to 500, and none of them has a path."),
@@ -40,31 +39,30 @@ FINDINGS: Final = (
     gettext_noop("This kernel takes layers as one line of 4096 bytes (before Linux 6.8); some hundred fit."),
     gettext_noop("Containers need overlayfs for their own writable layer. Load the kernel module 'overlay'."),
     gettext_noop(
-        "The data folder's file system cannot hold the writable layers of containers. Move BERTH_DATA to a "
-        "local ext4, XFS or btrfs."
+        "The data folder's file system cannot hold the writable layers of containers. Move BERTH_DATA to a local ext4, XFS or btrfs."
     ),
     gettext_noop("Load the kernel module 'squashfs': image layers are squashfs files."),
     gettext_noop("Load the kernel module 'loop' (in a container: give it /dev): layers are mounted by loop."),
     gettext_noop("Image layers can be mounted."),
     gettext_noop(
-        "Containers need user namespaces, so that root in one is nobody on this host. Allow them (sysctl "
-        "user.max_user_namespaces), or start Berth with more rights."
+        "Containers need user namespaces, so that root in one is nobody on this host. Allow them (sysctl user.max_user_namespaces), or start Berth with more rights."
     ),
     gettext_noop("Root in a container is nobody on this host, and each container has ids of its own."),
     gettext_noop(
-        "Root in a container is nobody on this host, but all containers share one range of ids: this kernel cannot show "
-        "a layer with other owners (Linux 6.2 and later can). Images that were pulled under another kernel must be "
-        "pulled again."
+        "Root in a container is nobody on this host, but all containers share one range of ids: this kernel cannot show a layer with other owners (Linux 6.2 and later can). Images that were pulled under another kernel must be pulled again."
     ),
     gettext_noop("This host's policy lets people ask for containers whose root is the host's root (--userns host)."),
     gettext_noop("no user namespaces: {problem}"),
+    gettext_noop(
+        "No container is made until this can be tried: it would share its ids with all others for good. Berth tries again every half minute."
+    ),
     gettext_noop("user namespaces are on: ids {first} to {last}"),
     gettext_noop("user namespaces are on, with shared ids {first} to {last}"),
+    gettext_noop("ids of containers could not be tried: {problem}"),
     gettext_noop("userns_host is on in {path}"),
     gettext_noop("Pulls write layers with tar2sqfs. Install it (apt-get install squashfs-tools-ng)."),
     gettext_noop(
-        "Containers are started only with a filter of system calls. Install the base list (apt-get install "
-        "golang-github-containers-common)."
+        "Containers are started only with a filter of system calls. Install the base list (apt-get install golang-github-containers-common)."
     ),
     gettext_noop("System calls of containers are filtered: the distribution's list, tightened by Berth's."),
     gettext_noop(
@@ -81,8 +79,7 @@ FINDINGS: Final = (
         "Containers have no way out. The engine switches it on when it starts, and again when somebody did not."
     ),
     gettext_noop(
-        "No name server of this host can be reached from a container, so they ask public ones. Name others in "
-        "/etc/resolv.conf if these must not be asked."
+        "No name server of this host can be reached from a container, so they ask public ones. Name others in /etc/resolv.conf if these must not be asked."
     ),
     gettext_noop("Name servers that containers ask, from {source}."),
     gettext_noop("Containers are in the default network only, until it is there (apt-get install aardvark-dns)."),
@@ -363,6 +360,11 @@ ERRORS: Final = (
     gettext_noop("The {what} '{path}' lies in {folder}, which belongs to the system."),
     gettext_noop("The {what} cannot be used: {path}: {problem}."),
     gettext_noop("The {what} cannot be used: {path} is a link that leads nowhere."),
+    gettext_noop("The {what} cannot be used: {path} is missing and cannot be made: {why}."),
+    gettext_noop("{path} is missing in the container and cannot be made: {why}."),
+    gettext_noop(
+        "{path} is a link that leads nowhere, in something that is mounted in the container. Remove it there."
+    ),
     gettext_noop("The container cannot be taken down: {problem}"),
     gettext_noop("{path} is not a list of allowed system calls."),
     gettext_noop("The list of allowed system calls {path} cannot be read. Install golang-github-containers-common."),
@@ -382,6 +384,7 @@ ERRORS: Final = (
         "The container's ids {first} to {last} belong to users of this host now (/etc/passwd, /etc/group, /etc/subuid, /etc/subgid). It will not be started."
     ),
     gettext_noop("The container's ids are not of those that this host gives to containers (BERTH_ID_BASE)."),
+    gettext_noop("Whether containers can have ids of their own here could not be tried: {problem}. Try again later."),
     gettext_noop(
         "This host does not allow containers without a user namespace (--userns host): root in one would be root of the host. Its administrator can, in {path} (userns_host = true)."
     ),
@@ -405,6 +408,7 @@ ERRORS: Final = (
     gettext_noop("The host's policy does not allow what is mounted at {path}."),
     gettext_noop("{path} could not be mounted: {problem}."),
     gettext_noop("Nothing can be mounted at {path}: /proc, /sys and /dev belong to the system."),
+    gettext_noop("Nothing can be mounted at {path}: Berth writes this file anew for each container."),
     gettext_noop("Paths of mounts may not contain control characters or be longer than 4096."),
     gettext_noop("A tmpfs may allow 'exec' and 'suid' only."),
     gettext_noop("The mode of a tmpfs must be between 0 and 7777."),
@@ -451,6 +455,8 @@ PARTS: Final = (
     gettext_noop("command"),
     gettext_noop("working directory"),
     gettext_noop("place of a mount"),
+    gettext_noop("{problem} for the container's root"),
+    gettext_noop("in a folder of the host Berth makes nothing"),
 )
 
 # What jobs and containers say beside the engine.

@@ -17,7 +17,7 @@ from engine.containers.execfolder import ExecFolder, exec_folders, living_exec, 
 from engine.containers.lifecycle import Parts
 from engine.containers.record import Exit, Record, now, read_record, write_record
 from engine.containers.states import Action, State, require
-from engine.errors import EngineError, RequestRefused, RuntimeFailed, WrongState
+from engine.errors import RequestRefused, RuntimeFailed, WrongState
 from engine.kernel import pidfd
 from engine.oci.image_config import ImageConfig
 from engine.rootfs.places import is_container_id
@@ -90,9 +90,9 @@ class Execs:
             folder.remove()
             try:
                 return self._start(container, folder, request, init)
-            except (EngineError, OSError) as error:
+            except Exception as error:  # also a mistake of ours must not leave a command running
                 self._give_up(folder)
-                if isinstance(error, EngineError):
+                if not isinstance(error, OSError):
                     raise
                 self._init_of(container)  # it may have ended under our hands: then that is the reason
                 msg = f"The command could not be started: {error.strerror or error}."

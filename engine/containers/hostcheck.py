@@ -184,6 +184,13 @@ def _user_namespaces(config: EngineConfig) -> Iterator[Finding]:
         meaning = "Root in a container is nobody on this host, and each container has ids of its own."
         summary = f"user namespaces are on: ids {ids.base} to {ids.base + ids.ranges * RANGE_IDS - 1}"
         yield Finding(name="user-namespaces", level="ok", summary=summary, meaning=meaning)
+    elif not found.ids_are_known:
+        meaning = (
+            "No container is made until this can be tried: it would share its ids with all others for good. Berth tries"
+            " again every half minute."
+        )
+        summary = f"ids of containers could not be tried: {found.ids_problem}"
+        yield Finding(name="user-namespaces", level="error", summary=summary, meaning=meaning)
     else:
         meaning = (
             "Root in a container is nobody on this host, but all containers share one range of ids: this kernel cannot"

@@ -47,23 +47,27 @@ def choose(config: EngineConfig, used: Collection[int]) -> Given:
     """A range that is nobody's: none of those that begin with an id of `used`.
 
     Raises:
-        HostUnfit: there is none left.
+        HostUnfit: there is none left, or whether each container can have its own could not be found out just now. A
+            container keeps its ids for good, so it must not get shared ones because a loop device was missing.
     """
-    taken = taken_on_host()
-    if not features.features().idmapped_layers:
+    taken, found = taken_on_host(), features.features()
+    if not found.ids_are_known:
+        msg = f"Whether containers can have ids of their own here could not be tried: {found.ids_problem.rstrip('.')}. Try again later."
+        raise HostUnfit(msg)
+    if not found.idmapped_layers:
         shared = config.ids.shared
         if any(shared.overlaps(other) for other in taken):
             msg = f"Ids {shared.first} to {shared.end - 1} belong to users of this host; choose others (BERTH_ID_BASE)."
             raise HostUnfit(msg)
         return Given(shared.first, is_shared=True)
     free = config.ids.free(used=used, taken=taken, start=int(config.tag, 16))
-    if (found := next(free, None)) is None:
+    if (own := next(free, None)) is None:
         msg = (
             f"All {config.ids.ranges - 1} ranges of ids for containers are in use. Remove a container, or allow more"
             " (BERTH_ID_RANGES)."
         )
         raise HostUnfit(msg)
-    return Given(found.first, is_shared=False)
+    return Given(own.first, is_shared=False)
 
 
 def refuse_new(config: EngineConfig, request: ContainerRequest, policy: Policy) -> None:

@@ -27,7 +27,7 @@ from engine.containers import hosttools
 from engine.containers.execfolder import end_all
 from engine.containers.hosttools import Trust
 from engine.containers.ids import refuse_hidden, refuse_taken
-from engine.containers.mounting import mount_all
+from engine.containers.mounting import mount_all, mounted_places
 from engine.containers.observe import find_exit, living
 from engine.containers.record import Record, now, read_record, write_record
 from engine.errors import EngineError, HostUnfit, RuntimeFailed
@@ -35,7 +35,7 @@ from engine.kernel import cgroups, pidfd
 from engine.kernel.namespaces import Isolation, create_isolation
 from engine.oci.image_config import ImageConfig
 from engine.runtime import conmon, runc
-from engine.runtime.etcfiles import write_etc
+from engine.runtime.etcfiles import refuse_mount_at, write_etc
 from engine.runtime.executable import refuse_unfit_executable
 from engine.runtime.filecaps import let_ping_run
 from engine.runtime.host import host_facts
@@ -102,6 +102,7 @@ class Start:
         self._request = request
         self._record = Record(boot_id=pidfd.boot_id())
         self._root: Path | None = None
+        self._host_mounts: frozenset[int] = frozenset()
         self._netns: Path | None = None
         self._launching: Future[conmon.Launch] | None = None
         self._attaching: Future[Path] | None = None
@@ -112,29 +113,35 @@ class Start:
         """All steps.
 
         Raises:
-            EngineError: whatever stopped it; everything is undone and the record says nothing of it.
+            EngineError: whatever stopped it; everything is undone and the record says nothing of it. What could not be
+                undone is in the log, and its record stays for `recover.sweep`.
         """
-        self._folder.bundle.forget_run()
-        self._folder.make_io(self._request.rows, self._request.columns)
         # The kernel takes 20 ms to move conmon into its own control groups, and 10 to make a network: meanwhile we mount.
         with ThreadPoolExecutor(3, "start") as pool, contextlib.ExitStack() as stack:
-            self._launching = pool.submit(self._launch)
-            if (ids := self._request.ids) is not None:
-                self._isolating = pool.submit(create_isolation, ids)
-                stack.callback(_close, self._isolating)
-            self._attaching = pool.submit(self._attach)
             try:
+                self._begin(pool, stack)
                 self._take_steps()
-            except (EngineError, OSError) as error:
+            except Exception as error:  # also a mistake of ours must not leave a container half started
                 self._give_up()
-                if isinstance(error, EngineError):
+                if not isinstance(error, OSError):
                     raise
-                msg = f"The container could not be started ({self._record.stage}): {error.strerror or error}."
+                msg = (
+                    f"The container could not be started ({self._record.stage or 'begin'}): {error.strerror or error}."
+                )
                 raise RuntimeFailed(msg, subject=self._folder.container_id) from error
         if self._record.init is None or self._record.started_at is None:
             msg = "The container was started, but its process is not known."
             raise RuntimeFailed(msg, subject=self._folder.container_id)
         return Started(self._record.init.pid, self._record.started_at)
+
+    def _begin(self, pool: ThreadPoolExecutor, stack: contextlib.ExitStack) -> None:
+        self._folder.bundle.forget_run()
+        self._folder.make_io(self._request.rows, self._request.columns)
+        self._launching = pool.submit(self._launch)
+        if (ids := self._request.ids) is not None:
+            self._isolating = pool.submit(create_isolation, ids)
+            stack.callback(_close, self._isolating)
+        self._attaching = pool.submit(self._attach)
 
     def _take_steps(self) -> None:
         for name in STEPS:
@@ -154,13 +161,18 @@ class Start:
         )
 
     def _give_up(self) -> None:
-        if self._launching is not None:
+        """Undo. Never raises for what cannot be undone: the start's own reason is what people need."""
+        if self._launching is not None and self._launching.exception() is None:
             with contextlib.suppress(EngineError, OSError):
                 self._launching.result().abort()
         if self._attaching is not None:
             self._attaching.exception()  # nothing is undone while it is being made
-        undo(self._parts, self._folder)
-        self._folder.record_file.unlink(missing_ok=True)
+        try:
+            undo(self._parts, self._folder)
+        except EngineError:
+            return  # it is in the log
+        if self._record.stage:  # else it is still the last run's
+            self._folder.record_file.unlink(missing_ok=True)
 
     def _isolation(self) -> Isolation | None:
         return self._isolating.result() if self._isolating is not None else None
@@ -171,7 +183,8 @@ class Start:
         self._root = rootfs.mount_rootfs(
             self._config, request.container_id, request.layers, owners, limit_bytes=request.writable_bytes
         )
-        mount_all(self._config, self._folder, request, self._root, load_policy(self._config.policy_file), owners=owners)
+        policy = load_policy(self._config.policy_file)
+        self._host_mounts = mount_all(self._config, self._folder, request, self._root, policy, owners=owners)
 
     def _attach(self) -> Path:
         isolation = self._isolation()
@@ -231,7 +244,7 @@ class Start:
         refuse_disguised_system_folders(root)
         user = self._user = resolve_user(root, request.user or image.user or "", request.ids)
         isolation = self._isolation()
-        by = Maker(self._outside(0), None if isolation is None else isolation.user)
+        by = Maker(self._outside(0), None if isolation is None else isolation.user, self._host_mounts)
         working_dir = make_folder(root, request.working_dir or image.working_dir or "/", by=by)
         arguments = arguments_of(image, request)
         let_ping_run(root, capabilities_of(policy))
@@ -251,6 +264,8 @@ class Start:
             ids=request.ids,
             userns=self._userns(),
         )
+        for place, _ in mounted_places(root_path):
+            refuse_mount_at(place, (paths.hosts_at, paths.hostname_at, paths.resolv_conf_at))
         seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, capabilities_of(policy))
         spec = build_spec(
             image=image,
@@ -278,7 +293,7 @@ class Start:
 
 
 def _close(isolating: Future[Isolation]) -> None:
-    with contextlib.suppress(EngineError, OSError):
+    if isolating.exception() is None:
         isolating.result().close()
 
 
@@ -306,18 +321,18 @@ def undo(parts: Parts, folder: ContainerFolder) -> None:
         lambda: parts.network.detach(folder.container_id),
         lambda: rootfs.unmount_rootfs(parts.config, folder.container_id),
     )
-    failures: list[EngineError | OSError] = []
+    failures: list[Exception] = []
     for step in steps:
         try:
             step()
-        except (EngineError, OSError) as error:
+        except Exception as error:  # the others are tried whatever it is
             logger.exception("a part of container %s could not be taken away", folder.container_id[:12])
             failures.append(error)
     if failures:
         first = failures[0]
         if isinstance(first, EngineError):
             raise first
-        msg = f"The container could not be cleaned up: {first.strerror or first}."
+        msg = f"The container could not be cleaned up: {getattr(first, 'strerror', None) or first}."
         raise RuntimeFailed(msg, subject=folder.container_id) from first
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
     from engine.containers.folder import ContainerFolder
+    from engine.kernel.mounts import Mount
     from engine.rootfs import Owners
     from engine.runtime.mountrequest import MountRequest
     from engine.runtime.policy import Policy
@@ -41,10 +42,13 @@ def mount_all(
     policy: Policy,
     *,
     owners: Owners | None = None,
-) -> None:
+) -> frozenset[int]:
     """Mount what the request names into the container's mounted root, outer places before inner ones.
 
     A volume that is not there is made. The first start of a container fills empty volumes from the image.
+
+    Returns:
+        Ids of the mounts that are folders and files of the host, for a `Maker`.
 
     Raises:
         RequestRefused: a host path that the policy does not allow, or a place that is the system's.
@@ -54,15 +58,21 @@ def mount_all(
     if request.mounts:
         mounts.make_private(root)
     mounter = _Mounter(config, policy, owners, is_first=not folder.filled_marker.exists())
-    for wanted in sorted(request.mounts, key=lambda mount: mount.target.count("/")):
-        try:
-            with opened_root(root) as opened:
-                mounter.mount(opened, wanted)
-        except OSError as error:
-            msg = f"{wanted.target} could not be mounted: {error.strerror or error}."
-            raise RuntimeFailed(msg, subject=folder.container_id) from error
+    ordered = sorted(request.mounts, key=lambda mount: mount.target.count("/"))
+    for act in (
+        mounter.fill,
+        mounter.mount,
+    ):  # while nothing is mounted yet a first copy can be of the image's files only
+        for wanted in ordered:
+            try:
+                with opened_root(root) as opened:
+                    act(opened, wanted)
+            except OSError as error:
+                msg = f"{wanted.target} could not be mounted: {error.strerror or error}."
+                raise RuntimeFailed(msg, subject=folder.container_id) from error
     check_mounts(config, request, root, policy)
     folder.filled_marker.touch(mode=0o600)
+    return frozenset(mounter.host_mounts)
 
 
 class _Mounter:
@@ -74,6 +84,18 @@ class _Mounter:
         self._first_id = 0 if owners is None else owners.ids.first
         self._user_namespace = None if owners is None else owners.user_namespace
         self._is_first = is_first
+        self.host_mounts: set[int] = set()
+
+    def fill(self, root: int, wanted: MountRequest) -> None:
+        """The first copy of the image's files into an empty volume, at the container's first start."""
+        if wanted.kind is not MountKind.VOLUME or not wanted.copies or not self._is_first:
+            return
+        try:
+            with opened_path(root, wanted.target) as source:
+                if stat.S_ISDIR(os.fstat(source).st_mode):
+                    fill.fill_if_empty(self._config, wanted.source, source, first_id=self._first_id)
+        except (FileNotFoundError, NotADirectoryError):
+            return  # the image has nothing there
 
     def mount(self, root: int, wanted: MountRequest) -> None:
         if wanted.kind is MountKind.MEMORY:
@@ -81,15 +103,15 @@ class _Mounter:
             with self._place(root, wanted.target) as target:
                 mounting.mount_memory(target, options)
             return
-        if wanted.kind is MountKind.VOLUME and wanted.copies and self._is_first:
-            self._fill(root, wanted)
         source = self._open_source(wanted)
         try:
             is_file = stat.S_ISREG(os.fstat(source).st_mode)
             # A host path keeps its owners: with the container's own, its root would write files of the host's root.
             namespace = self._user_namespace if wanted.kind is MountKind.VOLUME else None
             with self._place(root, wanted.target, is_file=is_file) as target:
-                mounting.mount_folder(source, target, read_only=wanted.read_only, user_namespace=namespace)
+                made = mounting.mount_folder(source, target, read_only=wanted.read_only, user_namespace=namespace)
+            if wanted.kind is MountKind.HOST:
+                self.host_mounts.add(made)
         finally:
             os.close(source)
 
@@ -102,21 +124,13 @@ class _Mounter:
     @contextlib.contextmanager
     def _place(self, root: int, target: str, *, is_file: bool = False) -> Iterator[int]:
         """The folder (or file) of the root at `target`, made if missing, as a descriptor."""
-        by = Maker(self._first_id, self._user_namespace)
+        by = Maker(self._first_id, self._user_namespace, frozenset(self.host_mounts))
         if is_file:
             where = make_mount_point(root, target, by=by)
         else:
             where = make_folder(root, target, by=by, what="place of a mount")
         with opened_path(root, where) as found:
             yield found
-
-    def _fill(self, root: int, wanted: MountRequest) -> None:
-        try:
-            with opened_path(root, wanted.target) as source:
-                if stat.S_ISDIR(os.fstat(source).st_mode):
-                    fill.fill_if_empty(self._config, wanted.source, source, first_id=self._first_id)
-        except (FileNotFoundError, NotADirectoryError):
-            return  # the image has nothing there
 
 
 def _mode_at(root: int, target: str) -> int:
@@ -150,16 +164,19 @@ def check_mounts(config: EngineConfig, request: ContainerRequest, root: Path, po
     """
     allowed = {_identity(path) for path in _sources(config, request, policy)}
     memory = sum(wanted.kind is MountKind.MEMORY for wanted in request.mounts)
-    for mount in mounts.mounts_below(root):
-        place = str(mount.target)[len(str(root.resolve())) :]
-        if not place:
-            continue
+    for place, mount in mounted_places(root):
         is_ours = _identity(mount.target) in allowed
         if not is_ours and mount.kind == "tmpfs" and memory:
             is_ours, memory = True, memory - 1
         if not is_ours or is_system_path(place) or "nodev" not in mount.options.split(","):
             msg = f"The host's policy does not allow what is mounted at {place}."
             raise RequestRefused(msg, subject=request.container_id)
+
+
+def mounted_places(root: Path) -> list[tuple[str, Mount]]:
+    """What is mounted in a container's root, outermost first, each with its place as the container sees it."""
+    found = [(str(mount.target)[len(str(root.resolve())) :], mount) for mount in mounts.mounts_below(root)]
+    return [(place, mount) for place, mount in found if place]
 
 
 def _sources(config: EngineConfig, request: ContainerRequest, policy: Policy) -> Iterator[Path | int]:

@@ -29,6 +29,7 @@ def _file(config: EngineConfig) -> Path:
 
 def publish_layer_ids(config: EngineConfig) -> None:
     """Say it, as root, before any layer is asked for."""
+    # Where it could not be tried too: layers that are written as the containers' root's can be shown by any kernel.
     first_id = 0 if features.features().idmapped_layers else config.ids.shared.first
     write_atomic(_file(config), f"{first_id}\n".encode(), mode=0o644)
 

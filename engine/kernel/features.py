@@ -1,15 +1,20 @@
-"""What this host's kernel can do: probed once, by trying. Facts only; `engine.containers.hostcheck` judges them."""
+"""What this host's kernel can do: probed once, by trying. Facts only; `engine.containers.hostcheck` judges them.
+
+Where a try fails for want of something (a module, a loop device, memory, a program), that need not stay so: it is kept
+for half a minute and then tried again.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 import re
 import tempfile
-from dataclasses import dataclass, replace
+import time
+from dataclasses import asdict, dataclass, replace
 from enum import Enum
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +44,8 @@ class OverlayMethod(Enum):
 class Features:
     """`idmapped_layers`: squashfs can be mounted with translated owners and stacked (from kernel 6.2, runtime.md 11).
 
-    `ids_problem` says why there are no user namespaces or no such layers.
+    `ids_problem` says why there are no user namespaces or no such layers; unless `ids_are_known`, that may be about
+    something else than the kernel, and change.
     """
 
     kernel: str
@@ -55,16 +61,38 @@ class Features:
     user_namespaces: bool
     idmapped_layers: bool
     ids_problem: str
+    ids_are_known: bool
 
     @property
     def kernel_version(self) -> tuple[int, int]:
         match = re.match(r"(\d+)\.(\d+)", self.kernel)
         return (int(match[1]), int(match[2])) if match else (0, 0)
 
+    @property
+    def is_all_answered(self) -> bool:
+        """Nothing is missing that could be there in a moment: a free loop device, a module that somebody loads."""
+        return self.overlay is not OverlayMethod.NONE and self.squashfs and self.loop and self.ids_are_known
+
     def has_capability(self, number: int) -> bool:
         return number in self.capabilities
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ids:
+    user_namespaces: bool = True
+    idmapped_layers: bool = False
+    ids_problem: str = ""
+    ids_are_known: bool = True
+
+
+class _Never(Exception):
+    """The kernel's answer that it does not do such a thing."""
+
+
+_TRY_AGAIN_S = 30.0
+_NEVER = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ENOSYS)
+_kept: list[tuple[Features, float]] = []
+"""What was found last, and until when that holds."""
 _forced: list[OverlayMethod] = []
 _forced_shared: list[bool] = []
 
@@ -91,20 +119,30 @@ def forced_shared_ids() -> Iterator[None]:
 
 def features() -> Features:
     """What was found by the first call of this process; the environment may force what older kernels can do."""
-    found = _probe()
+    found = _probed()
     if _forced_shared or os.environ.get(FORCE_SHARED_IDS):
-        found = replace(found, idmapped_layers=False, ids_problem="forced by the environment")
+        found = replace(found, idmapped_layers=False, ids_problem="forced by the environment", ids_are_known=True)
     wanted = _forced[-1] if _forced else os.environ.get(FORCE_OVERLAY)
     if wanted is None or found.overlay is OverlayMethod.NONE:
         return found
     return replace(found, overlay=OverlayMethod(wanted))
 
 
-@lru_cache(maxsize=1)
+def forget() -> None:
+    """Have all of it probed again, as a new process does. For tests."""
+    _kept.clear()
+
+
+def _probed() -> Features:
+    if not _kept or time.monotonic() >= _kept[0][1]:
+        found = _probe()
+        _kept[:] = [(found, math.inf if found.is_all_answered else time.monotonic() + _TRY_AGAIN_S)]
+    return _kept[0][0]
+
+
 def _probe() -> Features:
     status = _own_status()
     overlay, problem = _probe_overlay()
-    user_namespaces, idmapped_layers, ids_problem = _probe_ids()
     return Features(
         kernel=os.uname().release,
         overlay=overlay,
@@ -116,9 +154,7 @@ def _probe() -> Features:
         seccomp=Path("/proc/sys/kernel/seccomp/actions_avail").exists(),
         apparmor=_reads("/sys/module/apparmor/parameters/enabled", "Y"),
         capabilities=_bits(int(status.get("CapEff", "0"), 16)),
-        user_namespaces=user_namespaces,
-        idmapped_layers=idmapped_layers,
-        ids_problem=ids_problem,
+        **asdict(_probe_ids()),
     )
 
 
@@ -171,21 +207,34 @@ def _probe_overlay() -> tuple[OverlayMethod, str]:
     return OverlayMethod.NONE, problems[-1]
 
 
-def _probe_ids() -> tuple[bool, bool, str]:
+def _probe_ids() -> _Ids:
     """Whether there are user namespaces, whether a layer can be shown with their owners, and why not."""
     ids = IdRange(1 << 20)
     try:
         user = namespaces.create_userns(ids)
-    except (OSError, EngineError) as error:
-        return False, False, _sentence(error)
+    except (OSError, EngineError) as error:  # also a setting of the host that may be changed
+        return _Ids(user_namespaces=False, ids_problem=_sentence(error), ids_are_known=False)
     try:
         with tempfile.TemporaryDirectory(prefix="berth-probe-") as name, _memory_folder(Path(name)):
             shown = _probe_idmapped(_probe_folders(Path(name)), user)
+    except _Never as error:
+        return _Ids(ids_problem=str(error))
     except (OSError, EngineError) as error:
-        return True, False, _sentence(error)
+        return _Ids(ids_problem=_sentence(error), ids_are_known=False)
     finally:
         os.close(user)
-    return True, shown == ids.first, "" if shown == ids.first else "owners are not translated"
+    is_shown = shown == ids.first
+    return _Ids(idmapped_layers=is_shown, ids_problem="" if is_shown else "owners are not translated")
+
+
+@contextlib.contextmanager
+def _asking_the_kernel() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NEVER:
+            raise
+        raise _Never(_sentence(error)) from error
 
 
 def _sentence(error: Exception) -> str:
@@ -203,12 +252,14 @@ def _probe_idmapped(place: Path, user_namespace: int) -> int:
     finally:
         device.close()
     try:
-        mounts.idmap(lower, user_namespace)
+        with _asking_the_kernel():
+            mounts.idmap(lower, user_namespace)
         mounts.attach(lower, place / "lower-a")
     finally:
         os.close(lower)
     try:
-        _probe_options(place)
+        with _asking_the_kernel():
+            _probe_options(place)
         return (place / "lower-a").stat().st_uid
     finally:
         mounts.unmount(place / "lower-a", lazy=True)
@@ -234,7 +285,7 @@ def overlay_problem_on(folder: Path) -> str:
     The method that `features` found is used; the folder is left as it was.
     """
     probes = {OverlayMethod.FDS: _probe_fds, OverlayMethod.PATHS: _probe_paths, OverlayMethod.OPTIONS: _probe_options}
-    probe = probes.get(_probe().overlay, _probe_options)
+    probe = probes.get(_probed().overlay, _probe_options)
     try:
         with tempfile.TemporaryDirectory(prefix=".probe-", dir=folder) as name:
             probe(_probe_folders(Path(name)))

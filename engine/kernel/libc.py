@@ -14,6 +14,7 @@ LIBRARY.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, cty
 LIBRARY.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 LIBRARY.setns.argtypes = [ctypes.c_int, ctypes.c_int]
 LIBRARY.unshare.argtypes = [ctypes.c_int]
+LIBRARY.syncfs.argtypes = [ctypes.c_int]
 LIBRARY.inotify_init1.argtypes = [ctypes.c_int]
 LIBRARY.inotify_add_watch.argtypes = [ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32]
 LIBRARY.inotify_rm_watch.argtypes = [ctypes.c_int, ctypes.c_int]

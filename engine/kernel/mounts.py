@@ -216,6 +216,12 @@ def clone(path: Path, *, recursive: bool = False) -> int:
     return syscall("open_tree", AT_FDCWD, os.fspath(path), flags)
 
 
+def mount_id(fd: int) -> int:
+    """Number of the mount that an open descriptor is in; two mounts of one file system have two. Source: proc(5)."""
+    with open(f"/proc/self/fdinfo/{fd}", encoding="ascii") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("mnt_id:"))
+
+
 def clone_fd(fd: int) -> int:
     """A detached copy of the mount (also a detached one, from kernel 6.15) that `fd` is in."""
     return syscall("open_tree", fd, "", _OPEN_TREE_CLONE | os.O_CLOEXEC | AT_EMPTY_PATH)

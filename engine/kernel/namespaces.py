@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _NEWNET, _FS, _BIND = 0x40000000, 0x00000200, 4096
 _MAKING_S = 5.0
+# `excl` takes no name that is there, not even a link that leads nowhere: install(1) would go into a folder, or replace it.
+_NEW_FILE = 'umask 022; exec /bin/dd if=/dev/null of="$0" conv=excl status=none'
 
 
 def in_thread(work: Callable[[], T]) -> T:
@@ -52,13 +54,13 @@ def in_thread(work: Callable[[], T]) -> T:
 def make_as_its_root(user_namespace: int, folder: int, name: str, *, is_folder: bool) -> None:
     """Make an empty folder (0755) or file (0644) as root of a user namespace would; both are open descriptors.
 
-    For mounts that translate owners: the host's root is nobody there and may not own anything. About 5 ms.
+    For what is mounted in a container's root: no more than that root may. About 5 ms.
 
     Raises:
-        ProcessFailed: that root may not, or the name is taken.
+        ProcessFailed: that root may not, or the name is taken by whatever; nothing was changed.
     """
     path = f"/proc/self/fd/{folder}/{name}"
-    make = ["/bin/mkdir", "-m", "0755", path] if is_folder else ["/usr/bin/install", "-m", "0644", "/dev/null", path]
+    make = ["/bin/mkdir", "-m", "0755", path] if is_folder else ["/bin/sh", "-c", _NEW_FILE, path]
     argv = ["/usr/bin/nsenter", f"--user=/proc/self/fd/{user_namespace}", "--", *make]
     run(argv, timeout_s=30.0, pass_fds=(user_namespace, folder))
 

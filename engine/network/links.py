@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 _RULE_PRIORITY = 100
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def _speaking(function: Callable[P, T]) -> Callable[P, T]:
@@ -307,3 +308,16 @@ def host_addresses() -> set[str]:
     """All IP addresses of this host's interfaces."""
     with IPRoute() as ipr:
         return {address.get_attr("IFA_ADDRESS") for address in ipr.get_addr()}
+
+
+def is_forwarding() -> bool:
+    return _IP_FORWARD.read_text("ascii").strip() == "1"
+
+
+def enable_forwarding() -> None:
+    if not is_forwarding():
+        try:
+            _IP_FORWARD.write_text("1", "ascii")
+        except OSError as error:
+            msg = f"Forwarding (net.ipv4.ip_forward) could not be switched on: {error.strerror}."
+            raise NetworkError(msg) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from pathlib import Path
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from engine.network.published import Published
 
 logger = logging.getLogger(__name__)
-_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 class Network:
@@ -93,18 +93,18 @@ class Network:
             NetworkError: with what the kernel or nft said.
         """
         with self._lock:
-            self._forget_detached()
+            before = {*self._forget_detached(), *self._rules.led()}
             self._load_rules()
             for network in self.networks():
                 self._ensure_bridge(network)
             links.ensure_ports(self._config.tag, self._bridge_of, reflecting=self._published.all().keys())
-            _enable_forwarding()
+            links.enable_forwarding()
             chain = firewall.foreign_forward_policy()
             if chain is not None:
                 firewall.let_through(bridge_prefix(self._config.tag), chain)
             self._hold_ports()
             self._names.reload()  # a bridge that was made anew has another socket
-            conntrack.forget_flows(one for ports in self._published.all().values() for one in ports)
+            conntrack.forget_flows({*before, *(one for ports in self._published.all().values() for one in ports)})
 
     def _ensure_bridge(self, network: NetworkDefinition) -> None:
         bridge = network.bridge(self._config.tag)
@@ -112,16 +112,17 @@ class Network:
         links.ensure_bridge(bridge, network.subnet, loopback=bridge in self._bridges_to_loopback())
         self._names.begin(network)
 
-    def _forget_detached(self) -> None:
-        """What died between two steps publishes nothing and has no name."""
-        found = links.attached(self._config.tag)
-        namespaces_there = self.namespaces()
+    def _forget_detached(self) -> list[Published]:
+        """What died between two steps publishes nothing and has no name. What it published until now."""
+        found, gone = links.attached(self._config.tag), list[Published]()
+        alive = self.namespaces()  # one that was taken out of its last network still has its own
         for container_id in self._published.all().keys() - {port.container_id for port in found}:
-            if container_id[:12] not in namespaces_there:  # else it was taken out of its last network
+            if container_id[:12] not in alive:
+                gone += self._published.of(container_id)
                 self._published.forget(container_id)
                 self._reservations.release(container_id)
-        if self._names.prune((port.container_id, port.address) for port in found):
-            self._names.reload()
+        self._names.prune((port.container_id, port.address) for port in found)
+        return gone
 
     def _hold_ports(self) -> None:
         """After a restart of this process: hold again what running containers publish."""
@@ -176,14 +177,20 @@ class Network:
             with self._lock:
                 self._connect_all(container_id, netns, endpoints, published)
             links.configure_inside(netns, [_inside(number, one) for number, one in enumerate(endpoints)])
-        except OSError as error:
-            self.detach(container_id)
+        except Exception as error:  # whatever it is, nothing is left
+            self._give_back(container_id)
+            if not isinstance(error, OSError):
+                raise
             msg = f"The container's network namespace could not be made: {error.strerror}."
             raise NetworkError(msg, subject=container_id) from error
-        except EngineError:
-            self.detach(container_id)
-            raise
         return netns
+
+    def _give_back(self, container_id: str) -> None:
+        """As `detach`. What fails is logged: why the container got no network is what people need to know."""
+        try:
+            self.detach(container_id)
+        except (EngineError, OSError):
+            logger.exception("the network of container %s could not be taken away", container_id[:12])
 
     def places(self, where: str | Sequence[Endpoint]) -> Sequence[Endpoint]:
         """Those that `attach` makes of `where`.
@@ -197,7 +204,10 @@ class Network:
         self, container_id: str, netns: Path, endpoints: Sequence[Endpoint], published: Sequence[Published]
     ) -> None:
         """The interfaces, the files, then the rules."""
-        self._remove_ports(links.attached(self._config.tag), container_id)
+        for port in self._of(container_id):
+            links.disconnect(port.name)
+            self._rules.silence(port.port)
+            self._mislead(container_id, port.address)
         leads_out = any(not one.network.is_internal for one in endpoints)
         made = [
             self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
@@ -231,13 +241,18 @@ class Network:
         if network in self.networks():
             return
         self._names.refuse_missing()
+        stale = next((one for one in self.networks() if one.number == network.number), None)
+        if stale is not None and not any(self._is_in(port, stale.number) for port in links.attached(self._config.tag)):
+            self._remove_bridge(stale.number)  # of a database that is not today's
         self._refuse_overlap(network)
         self._definitions.save(network)
         self._load_rules()
         self._ensure_bridge(network)
 
     def _refuse_overlap(self, network: NetworkDefinition) -> None:
-        ours = [str(one.subnet) for one in self.networks() if one.subnet.network.overlaps(network.subnet.network)]
+        overlaps = network.subnet.network.overlaps
+        found = [one for one in self.networks() if overlaps(one.subnet.network) or one.number == network.number]
+        ours = [str(one.subnet) for one in found]
         if ours:
             msg = f"The network {network.subnet} overlaps another network ({ours[0]}). Remove it, and create it with another subnet."
             raise NetworkError(msg)
@@ -272,7 +287,8 @@ class Network:
                 self._rules.add([port])
                 links.reconfigure_inside(netns, inside, new=inside[-1:])
             except EngineError:
-                self._remove_ports(links.attached(self._config.tag), container_id, endpoint.address)
+                self._take_out(port for port in self._of(container_id) if port.address == endpoint.address)
+                self._names.remove(container_id, number=endpoint.network.number)
                 raise
             finally:
                 self._names.reload()
@@ -288,8 +304,7 @@ class Network:
         """
         with self._lock:
             gone = [port for port in self._of(container_id) if self._is_in(port, number)]
-            for port in gone:
-                self._remove_ports([port], container_id)
+            self._take_out(gone)
             self._names.remove(container_id, number=number)
             left = [self._inside_of(port) for port in self._of(container_id)]
             self._names.lead_out(container_id, leads_out=any(one.leads_out for one in left))
@@ -310,25 +325,39 @@ class Network:
     def _of(self, container_id: str) -> list[Attached]:
         return [port for port in links.attached(self._config.tag) if port.container_id == container_id]
 
-    def _remove_ports(self, found: Iterable[Attached], container_id: str, address: str = "") -> None:
-        for port in found:
-            if port.container_id == container_id and address in {"", port.address}:
-                links.disconnect(port.name)
-                self._rules.silence(port.port)
+    def _take_out(self, ports: Iterable[Attached]) -> None:
+        """The published ports stay: `_load_rules` leads them elsewhere."""
+        for port in ports:
+            links.disconnect(port.name)
+            self._rules.silence(port.port)
 
     def detach(self, container_id: str) -> None:
-        """Remove a container's interfaces, its leave to speak, its ports, its names and its namespace. Idempotent."""
-        for attached in self._of(container_id):
-            links.disconnect(attached.name)  # some 40 ms in the kernel, so not under the lock
+        """Remove a container's interfaces, its leave to speak, its ports, its names and its namespace. Idempotent.
+
+        Goes on past what fails.
+
+        Raises:
+            EngineError, OSError: something could not be taken away; all the rest was tried.
+        """
+
+        def forget(port: Attached) -> None:
             with self._lock:
-                self._rules.silence(attached.port)
-                self._mislead(container_id, attached.address)
+                self._rules.silence(port.port)
+                self._mislead(container_id, port.address)
+
+        with contextlib.ExitStack() as stack:  # from the last to the first, whatever becomes of the others
+            stack.callback(namespaces.delete_netns, self._netns(container_id))
+            stack.callback(self._reservations.release, container_id)
+            stack.callback(self._published.forget, container_id)
+            stack.callback(self._forget_names, container_id)
+            for attached in self._of(container_id):
+                stack.callback(forget, attached)
+                stack.callback(links.disconnect, attached.name)  # some 40 ms in the kernel, so not under the lock
+
+    def _forget_names(self, container_id: str) -> None:
         with self._lock:
             if self._names.remove(container_id):
                 self._names.reload()
-        self._published.forget(container_id)
-        self._reservations.release(container_id)
-        namespaces.delete_netns(self._netns(container_id))
 
     def _mislead(self, container_id: str, address: str) -> None:
         published = self._published.of(container_id)
@@ -336,6 +365,7 @@ class Network:
         self._published.forget(container_id)
         if published:
             self._route_loopback()
+            conntrack.forget_flows(published)
 
     def published(self, container_id: str) -> tuple[Published, ...]:
         """The ports of the host that lead to this container now."""
@@ -391,11 +421,14 @@ class Network:
             if users:
                 msg = f"The network is in use by containers: {', '.join(name[:12] for name in users)}."
                 raise WrongState(msg, subject=str(number))
-            self._definitions.forget(number)
-            self._names.forget(number)
-            self._names.reload()
-            self._load_rules()
-            links.remove_bridge(f"{bridge_prefix(self._config.tag)}{number:04x}")
+            self._remove_bridge(number)
+
+    def _remove_bridge(self, number: int) -> None:
+        self._definitions.forget(number)
+        self._names.forget(number)
+        self._names.reload()
+        self._load_rules()
+        links.remove_bridge(f"{bridge_prefix(self._config.tag)}{number:04x}")
 
     def set_names(self, container_id: str, endpoint: Endpoint) -> bool:
         """Have others in that network find a running container by these names; whether that was new."""
@@ -434,7 +467,7 @@ class Network:
     def _is_host_side_intact(self, side: links.HostSide) -> bool:
         to_loopback = self._bridges_to_loopback()
         return (
-            _IP_FORWARD.read_text("ascii").strip() == "1"
+            links.is_forwarding()
             and links.sysctl_value("all", "src_valid_mark") == "1"
             and all(self._is_bridge_intact(network, side, to_loopback) for network in self.networks())
             and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
@@ -456,12 +489,3 @@ class Network:
 def _inside(number: int, endpoint: Endpoint) -> Inside:
     network = endpoint.network
     return Inside(f"eth{number}", endpoint.address, network.subnet, leads_out=not network.is_internal)
-
-
-def _enable_forwarding() -> None:
-    if _IP_FORWARD.read_text("ascii").strip() != "1":
-        try:
-            _IP_FORWARD.write_text("1", "ascii")
-        except OSError as error:
-            msg = f"Forwarding (net.ipv4.ip_forward) could not be switched on: {error.strerror}."
-            raise NetworkError(msg) from error

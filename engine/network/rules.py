@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, TypeAlias
 
-from engine.errors import NetworkError
+from engine.errors import EngineError
 from engine.network import firewall, ruleset
 from engine.network.definition import bridge_prefix
 from engine.network.ports import port_prefix
@@ -65,6 +65,11 @@ class Rules:
             and {one.published for one in seen.forwards} <= {one for ports in published.values() for one in ports}
         )
 
+    def led(self) -> set[Published]:
+        """Ports of the host that lead to a container now."""
+        listed = firewall.listing(self._table)
+        return set() if listed is None else {one.published for one in ruleset.read_listing(listed).forwards}
+
     def add(self, ports: Iterable[Port], led: Iterable[Forward] = ()) -> None:
         """Let ports speak, and lead published ones of the host to a container."""
         firewall.load("".join(ruleset.add(self._table, port) for port in ports) + ruleset.lead(self._table, led))
@@ -81,8 +86,8 @@ class Rules:
     def _unload(self, script: str) -> None:
         try:
             firewall.load(script)
-        except NetworkError:  # somebody flushed the rules; the reconciler brings them back without it
-            logger.info("the firewall had nothing of this: %s", script.splitlines()[0])
+        except EngineError as error:  # somebody flushed them; the reconciler brings the rules back without this
+            logger.info("the firewall had nothing of this: %s: %s", script.splitlines()[0], error)
 
     def remove(self) -> None:
         firewall.load(ruleset.delete_tables(self._table))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import Cancelled, StoreError
+from engine.errors import Cancelled, HostUnfit, StoreError
 from engine.kernel import files
-from engine.rootfs import overlay, places
+from engine.rootfs import limited, overlay, places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from engine.config import EngineConfig
 
@@ -36,21 +38,35 @@ def remove_container_files(config: EngineConfig, container_id: str) -> None:
 def writable_bytes(config: EngineConfig, container_id: str, *, is_cancelled: Callable[[], bool]) -> int:
     """What is in a container's writable layer, counted as Docker does: the sizes of its files. 0 before its first start.
 
+    A limited layer is there only while the container runs: it is opened for as long as it takes.
+
     Raises:
         StoreError: it cannot be counted.
         Cancelled: `is_cancelled` said so.
     """
     try:
-        found = files.tree_bytes(places.upper(config, container_id), is_cancelled=is_cancelled)
+        with _writable_layer(config, container_id) as upper:
+            found = files.tree_bytes(upper, is_cancelled=is_cancelled)
     except FileNotFoundError:
         return 0
-    except OSError as error:
-        msg = f"The files of container {container_id[:12]} cannot be counted: {error.strerror}."
+    except (HostUnfit, OSError) as error:
+        said = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        msg = f"The files of container {container_id[:12]} cannot be counted: {said}."
         raise StoreError(msg, subject=container_id) from error
     if found is None:
         msg = "The counting was cancelled."
         raise Cancelled(msg, subject=container_id)
     return found
+
+
+@contextlib.contextmanager
+def _writable_layer(config: EngineConfig, container_id: str) -> Iterator[Path]:
+    upper = places.upper(config, container_id)
+    if not limited.image(config, container_id).exists():
+        yield upper
+        return
+    with limited.opened(config, container_id) as top:
+        yield Path(f"/proc/self/fd/{top}") / upper.name
 
 
 def containers_on_disk(config: EngineConfig) -> set[str]:

@@ -7,6 +7,7 @@ the root is mounted. Whether a container is limited is decided once, when its la
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from engine.kernel.process import ProcessFailed, run
 from engine.rootfs import places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from engine.config import EngineConfig
@@ -35,39 +37,60 @@ def image(config: EngineConfig, container_id: str) -> Path:
 def make(config: EngineConfig, container_id: str, limit_bytes: int) -> None:
     """The file and the file system in it; whole or not there. About 20 ms and 150 KiB.
 
+    Atomic: it is made as `layer.img.partial` and renamed, so a `layer.img` that is there is a whole one.
+
     Raises:
-        StoreFull: no space.
-        HostUnfit: this host cannot make one.
+        StoreFull: no space; nothing of it is left.
+        HostUnfit: this host cannot make one; nothing of it is left.
     """
     path = image(config, container_id)
     partial = path.with_name("layer.img.partial")
     try:
-        partial.unlink(missing_ok=True)
-        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.ftruncate(file, limit_bytes)
-        finally:
-            os.close(file)
-        run([*_MAKE, str(partial)], timeout_s=_MAKE_S)
+        partial.unlink(missing_ok=True)  # of a start that was cut off
+        _make(partial, limit_bytes)
+        partial.rename(path)
     except HostUnfit as error:
         msg = "A limit for the writable layer needs mkfs.ext4 on this host (apt-get install e2fsprogs)."
         raise HostUnfit(msg, subject=container_id) from error
     except (ProcessFailed, OSError) as error:
-        partial.unlink(missing_ok=True)
         msg = f"The container's own file system could not be made: {error}"
         raise StoreFull(msg, subject=container_id) from error
-    partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
     files.sync_folder(path.parent)
 
 
-def mount(config: EngineConfig, container_id: str) -> None:
-    """Mount the limited layer where the unlimited ones have a plain folder.
+def _make(partial: Path, limit_bytes: int) -> None:
+    file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(file, limit_bytes)
+    finally:
+        os.close(file)
+    run([*_MAKE, str(partial)], timeout_s=_MAKE_S)
 
-    A loop device that still has the file (a crash, a busy mount) is used again: two on one file would wreck it.
+
+def mount(config: EngineConfig, container_id: str) -> None:
+    """Mount the limited layer where the unlimited ones have a plain folder. Mounts again where it is mounted: the caller has looked.
 
     Raises:
-        HostUnfit: no loop device.
+        HostUnfit: no loop device. As for OSError, nothing is mounted and no device is held.
         OSError: the kernel refuses to mount it.
+    """
+    with opened(config, container_id) as attached:
+        mounts.attach(attached, places.upper(config, container_id).parent)
+
+
+@contextlib.contextmanager
+def opened(config: EngineConfig, container_id: str) -> Iterator[int]:
+    """The limited layer as a detached mount: a descriptor of its root. Without one that is attached too, leaving this
+    unmounts it and frees its loop device.
+
+    A loop device that still has the file (a crash, a busy mount, one that is mounted just now) is used again, and with it
+    the file system: two on one file would wreck it.
+
+    Raises:
+        FileNotFoundError: the container has no limit, or no writable layer yet.
+        HostUnfit, OSError: as `mount`.
     """
     file = os.open(image(config, container_id), os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -79,9 +102,9 @@ def mount(config: EngineConfig, container_id: str) -> None:
         os.close(file)
     try:
         attached = mounts.mount_ext4(device.path)
-        try:
-            mounts.attach(attached, places.upper(config, container_id).parent)
-        finally:
-            os.close(attached)
     finally:
         device.close()
+    try:
+        yield attached
+    finally:
+        os.close(attached)

@@ -79,7 +79,9 @@ def open_layers(
 
 def _open_written(config: EngineConfig, diff_id: DiffId, first: int) -> tuple[int, int]:
     """A file of the layer that can be shown with owners from `first` on, and from where on they are in it."""
-    ways = [0, *written_ways(config, diff_id)] if features.features().idmapped_layers else [first]
+    found = features.features()
+    can_idmap = found.idmapped_layers or not found.ids_are_known  # then the mount will tell
+    ways = [0, *written_ways(config, diff_id)] if can_idmap else [first]
     for written in ways:
         with contextlib.suppress(FileNotFoundError):
             return _open_file(config.layer_file(diff_id.hex, written), diff_id), written

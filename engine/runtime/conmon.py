@@ -157,22 +157,23 @@ class Launch:
         argv += _runtime(config, None if tty else pipes_owner, open_stdin=open_stdin)
         argv += _runtime_arguments(bundle, runc_root, exec_id=exec_id)
         cgroups.create(monitor_cgroup(config))
-        log = os.open(bundle.monitor_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self._sync, sync_write = os.pipe()
-        start_read, self._go = os.pipe()
-        environment = MINIMAL_ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as its:
+            log = os.open(bundle.monitor_log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            its.callback(os.close, log)
+            self._sync, sync_write = os.pipe()
+            ours.callback(os.close, self._sync)
+            its.callback(os.close, sync_write)
+            start_read, self._go = os.pipe()
+            ours.callback(os.close, self._go)
+            its.callback(os.close, start_read)
+            environment = MINIMAL_ENVIRONMENT | {"_OCI_SYNCPIPE": str(sync_write), "_OCI_STARTPIPE": str(start_read)}
             self._child = Process(
                 argv, stderr=log, env=environment, cwd=bundle.folder, pass_fds=(sync_write, start_read)
             )
-        except BaseException:
-            self._close()
-            raise
-        finally:
-            for fd in (log, sync_write, start_read):
-                os.close(fd)
-        with contextlib.suppress(ProcessLookupError):  # it failed at once; `create` says why
-            cgroups.move(self._child.pid, monitor_cgroup(config))
+            ours.callback(_kill, self._child)
+            with contextlib.suppress(ProcessLookupError):  # it failed at once; `create` says why
+                cgroups.move(self._child.pid, monitor_cgroup(config))
+            ours.pop_all()  # all went well: they are `abort`'s
 
     def create(self) -> Created:
         """Have it create the container.
@@ -215,9 +216,7 @@ class Launch:
 
     def abort(self) -> None:
         """Give it up if it still waits. Idempotent; the conmon of a created container is in another session."""
-        if self._child.poll() is None:
-            self._child.kill()
-        self._child.wait()
+        _kill(self._child)
         self._close()
 
     def _close(self) -> None:
@@ -225,6 +224,12 @@ class Launch:
             if fd >= 0:
                 os.close(fd)
         self._sync = self._go = -1
+
+
+def _kill(child: Process) -> None:
+    if child.poll() is None:
+        child.kill()
+    child.wait()
 
 
 def _arguments(config: EngineConfig, bundle: Bundle, *, container_id: str, exec_id: str) -> list[str]:

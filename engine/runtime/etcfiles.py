@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from engine.errors import RequestRefused
 from engine.kernel.files import ensure_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
+
+PLACES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
 
 HOSTS = """\
 127.0.0.1\tlocalhost
@@ -18,6 +22,19 @@ ff00::\tip6-mcastprefix
 ff02::1\tip6-allnodes
 ff02::2\tip6-allrouters
 """
+
+
+def refuse_mount_at(place: str, ours: Collection[str] = PLACES) -> None:
+    """Something mounted where one of our files goes would lie below it, and nobody would ever see it.
+
+    `ours`: where the files really go, once the container's root is there to resolve its links.
+
+    Raises:
+        RequestRefused: it is such a place.
+    """
+    if place in ours:
+        msg = f"Nothing can be mounted at {place}: Berth writes this file anew for each container."
+        raise RequestRefused(msg)
 
 
 def hosts_text(address: str, hostname: str) -> str:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import CommandNotExecutable, ImageUnfit
-from engine.kernel import namespaces
+from engine.kernel import mounts, namespaces
 from engine.kernel.openat2 import open_in_root
+from engine.kernel.process import ProcessFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -155,30 +156,50 @@ def refuse_disguised_system_folders(root: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Whose it is what we make: the host's id of the container's root, and its user namespace, if it has one."""
+    """Who makes what is missing in a container's root: the host's id of its root, and its user namespace, if it has one.
+
+    In what is mounted there nothing happens that the container's root could not do itself: we are the host's root, and
+    a folder of the host may be mounted. Without a user namespace those two are one, so nothing is made in
+    `host_mounts`, the ids of the mounts that are the host's (`kernel.mounts.mount_id`).
+    """
 
     owner: int = 0
     user_namespace: int | None = None
+    host_mounts: frozenset[int] = frozenset()
 
-    def folder(self, parent: int, name: str) -> None:
-        with self._inside_if_needed(parent, name, is_folder=True):
+    def make(self, root: int, parent: int, name: str, *, is_folder: bool) -> None:
+        """An empty folder or file in the open folder `parent` of the open root.
+
+        Raises:
+            FileExistsError: the name is taken.
+            OSError: it may not be made there, or the disk is full.
+        """
+        if not is_of_root_itself(root, parent):
+            if self.user_namespace is not None:
+                _make_as_its_root(self.user_namespace, parent, name, is_folder=is_folder)
+                return
+            if mounts.mount_id(parent) in self.host_mounts:
+                raise PermissionError(errno.EACCES, "in a folder of the host Berth makes nothing")
+        if is_folder:
             os.mkdir(name, 0o755, dir_fd=parent)
-            os.chown(name, self.owner, self.owner, dir_fd=parent, follow_symlinks=False)
-
-    def file(self, parent: int, name: str) -> None:
-        with self._inside_if_needed(parent, name, is_folder=False):
+        else:
             os.close(os.open(name, _NEW, 0o644, dir_fd=parent))
-            os.chown(name, self.owner, self.owner, dir_fd=parent, follow_symlinks=False)
+        os.chown(name, self.owner, self.owner, dir_fd=parent, follow_symlinks=False)
 
-    @contextlib.contextmanager
-    def _inside_if_needed(self, parent: int, name: str, *, is_folder: bool) -> Iterator[None]:
-        """In a volume whose owners are translated nobody but the container's users can own anything: not our root."""
-        try:
-            yield
-        except OSError as error:
-            if error.errno != errno.EOVERFLOW or self.user_namespace is None:
-                raise
-            namespaces.make_as_its_root(self.user_namespace, parent, name, is_folder=is_folder)
+
+def _make_as_its_root(user_namespace: int, parent: int, name: str, *, is_folder: bool) -> None:
+    try:
+        namespaces.make_as_its_root(user_namespace, parent, name, is_folder=is_folder)
+    except ProcessFailed as error:
+        if _lstat(parent, name) is not None:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+        said = error.stderr.strip().rpartition(": ")[2].lower() or "no answer"
+        raise PermissionError(errno.EACCES, f"{said} for the container's root") from error
+
+
+def is_of_root_itself(root: int, found: int) -> bool:
+    """Whether what was found in the root is its own, and not of something that is mounted there."""
+    return mounts.mount_id(found) == mounts.mount_id(root)
 
 
 OURS = Maker()
@@ -190,7 +211,8 @@ def make_folder(root: int, path: str, *, by: Maker = OURS, what: str = "working 
     `what` it is for stands in the sentences.
 
     Raises:
-        ImageUnfit: it leads through something that is no folder, or into /proc, /sys or /dev, or very deep.
+        ImageUnfit: it leads through something that is no folder, or into /proc, /sys or /dev, or very deep; or into
+            something mounted, where `by` may not make what is missing.
     """
     if not path.startswith("/"):
         msg = f"the {what} '{path}' is invalid, it needs to be an absolute path"
@@ -219,9 +241,12 @@ def _step(root: int, parent: str, path: str, part: str, *, by: Maker, what: str)
             raise ImageUnfit(msg) from error
     with _opened(root, parent, os.O_RDONLY | os.O_DIRECTORY) as fd:
         try:
-            by.folder(fd, part)
+            by.make(root, fd, part, is_folder=True)
         except FileExistsError as error:
             msg = f"The {what} cannot be used: {path} is a link that leads nowhere."
+            raise ImageUnfit(msg) from error
+        except PermissionError as error:
+            msg = f"The {what} cannot be used: {path} is missing and cannot be made: {error.strerror}."
             raise ImageUnfit(msg) from error
     return path
 
@@ -251,11 +276,11 @@ def find_folder(root: int, path: str) -> str:
 def make_mount_point(root: int, path: str, *, by: Maker = OURS) -> str:
     """Make sure that a regular file is at `path` to mount another on, and say where it really lies (RUN-05, RUN-15).
 
-    A link that leads nowhere in the image (as /etc/resolv.conf often does) is replaced by an empty file. What is made
-    belongs to `owner`.
+    A link that leads nowhere in the image (as /etc/resolv.conf often does) is replaced by an empty file. In what is
+    mounted there nothing is ever removed.
 
     Raises:
-        ImageUnfit: there is something else, or it leads into /proc, /sys or /dev.
+        ImageUnfit: there is something else, or it leads into /proc, /sys or /dev, or `by` may not make it.
     """
     folder, _, name = path.rpartition("/")
     place = make_folder(root, folder or "/", by=by)
@@ -267,14 +292,26 @@ def make_mount_point(root: int, path: str, *, by: Maker = OURS) -> str:
         except OSError as error:
             if error.errno not in (*_NOT_THERE, errno.ELOOP):
                 raise
-        info = _lstat(parent, name)
-        if info is not None:
-            if not stat.S_ISLNK(info.st_mode):
-                msg = f"The image's {path} is not a plain file, so it is not started."
-                raise ImageUnfit(msg)
-            os.unlink(name, dir_fd=parent)
-        by.file(parent, name)
+        _clear_place(root, parent, name, path)
+        try:
+            by.make(root, parent, name, is_folder=False)
+        except (FileExistsError, PermissionError) as error:
+            msg = f"{path} is missing in the container and cannot be made: {error.strerror}."
+            raise ImageUnfit(msg) from error
     return f"{place.rstrip('/')}/{name}"
+
+
+def _clear_place(root: int, parent: int, name: str, path: str) -> None:
+    info = _lstat(parent, name)
+    if info is None:
+        return
+    if not stat.S_ISLNK(info.st_mode):
+        msg = f"The image's {path} is not a plain file, so it is not started."
+        raise ImageUnfit(msg)
+    if not is_of_root_itself(root, parent):
+        msg = f"{path} is a link that leads nowhere, in something that is mounted in the container. Remove it there."
+        raise ImageUnfit(msg)
+    os.unlink(name, dir_fd=parent)
 
 
 def _lstat(parent: int, name: str) -> os.stat_result | None:

@@ -1,7 +1,8 @@
 """Copying a folder of a container's root: contents, owners, modes, times, attributes, hard links and holes.
 
 Everything goes by descriptor, name by name: no link is ever followed, nothing but regular files is opened. Devices and
-sockets are left out. Nothing may be running in the container while its files are copied.
+sockets are left out. Nothing may be running in the container while its files are copied. Each level of folders takes two
+descriptors, and several copies may be under way in one process: hence the limit of depth.
 """
 
 from __future__ import annotations
@@ -13,33 +14,35 @@ import stat
 from typing import TYPE_CHECKING
 
 from engine.errors import ImageUnfit, StoreFull
+from engine.kernel import files
 from engine.volumes.shifted import ACL, CAPABILITY, attribute_inside, inside
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 20
-DEPTH_LIMIT = 256
+DEPTH_LIMIT = 128
 
 
 def copy_folder(source: int, target: Path, *, reserve_bytes: int, first_id: int = 0) -> None:
     """Copy the open folder `source` to the new, empty folder `target`, itself too.
 
+    When this returns the copy survives a power cut: a name that says that it is whole may be given to it.
     `reserve_bytes` of the disk stay free. `first_id` is the host's number for id 0 of the container; the copy has the
     container's own numbers.
 
     Raises:
         StoreFull: no space.
-        ImageUnfit: deeper than 256 folders.
+        ImageUnfit: deeper than 128 folders.
     """
     copy = _Copy(reserve_bytes, first_id)
     with contextlib.ExitStack() as stack:
         copy.top = _open(stack, target, _FOLDER)
         try:
             copy.folder(_open(stack, ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, source), copy.top, ())
+            files.sync_file_system(target)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise _full() from error
@@ -87,19 +90,19 @@ class _Copy:
 
     def _entry(self, source: int, target: int, path: tuple[str, ...]) -> None:
         name = path[-1]
-        with contextlib.ExitStack() as stack:
-            found = os.fstat(_open(stack, name, _LOOK, source))
-            if stat.S_ISDIR(found.st_mode):
-                os.mkdir(name, 0o700, dir_fd=target)
+        found = os.stat(name, dir_fd=source, follow_symlinks=False)
+        if stat.S_ISDIR(found.st_mode):
+            os.mkdir(name, 0o700, dir_fd=target)
+            with contextlib.ExitStack() as stack:
                 self.folder(_open(stack, name, _FOLDER, source), _open(stack, name, _FOLDER, target), path)
-            elif stat.S_ISREG(found.st_mode):
-                self._file(source, target, path, found)
-            elif stat.S_ISLNK(found.st_mode):
-                os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
-                self._owner(name, target, found)
-            elif stat.S_ISFIFO(found.st_mode):
-                os.mkfifo(name, stat.S_IMODE(found.st_mode), dir_fd=target)
-                self._owner(name, target, found)
+        elif stat.S_ISREG(found.st_mode):
+            self._file(source, target, path, found)
+        elif stat.S_ISLNK(found.st_mode):
+            os.symlink(os.readlink(name, dir_fd=source), name, dir_fd=target)
+            self._owner(name, target, found)
+        elif stat.S_ISFIFO(found.st_mode):
+            os.mkfifo(name, stat.S_IMODE(found.st_mode), dir_fd=target)
+            self._owner(name, target, found)
 
     def _owner(self, name: str, target: int, found: os.stat_result) -> None:
         uid, gid = inside(found.st_uid, self._first_id), inside(found.st_gid, self._first_id)

@@ -38,6 +38,9 @@ def fill_if_empty(config: EngineConfig, name: str, source: int, *, first_id: int
         try:
             partial.mkdir(mode=0o700)
             copy_folder(source, partial, reserve_bytes=config.limits.reserve_bytes, first_id=first_id)
+            files.sync_file_system(
+                partial
+            )  # the name `filled` must never survive a power cut that the content does not
         except (EngineError, OSError) as error:
             files.remove_tree(partial)
             if isinstance(error, EngineError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from engine.kernel.process import ProcessFailed, run
 from engine.volumes import places
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from engine.config import EngineConfig
 
 logger = logging.getLogger(__name__)
@@ -21,6 +24,8 @@ _DU = Path("/usr/bin/du")
 _MEASURE_S = 60.0
 _CHANGED_MEANWHILE = 1  # du's status when a file went away while it looked
 _leaving: set[str] = set()
+_sweeping: set[Path] = set()
+_guard = threading.Lock()
 
 
 def volumes_on_disk(config: EngineConfig) -> set[str]:
@@ -77,12 +82,28 @@ def remove_volume(config: EngineConfig, name: str) -> None:
 
 
 def sweep_removed(config: EngineConfig) -> None:
-    """Go on with removals that a crash cut off."""
+    """Go on with removals that a crash cut off. Returns at once: a thread does it, one at a time for each data folder.
+
+    A volume may hold millions of files, and who calls this has a clock to keep. What cannot be removed is tried again
+    at the next call.
+    """
     if not config.volumes.is_dir():
         return
-    for path in config.volumes.glob(f"{places.REMOVED}*"):
-        if path.name not in _leaving:
+    left = [path for path in config.volumes.glob(f"{places.REMOVED}*") if path.name not in _leaving]
+    with _guard:
+        if not left or config.volumes in _sweeping:
+            return
+        threading.Thread(target=_remove_all, args=(config.volumes, left), name="removed-volumes", daemon=True).start()
+        _sweeping.add(config.volumes)
+
+
+def _remove_all(volumes: Path, left: Iterable[Path]) -> None:
+    try:
+        for path in left:
             try:
                 files.remove_tree(path)
             except OSError:
                 logger.exception("what is left of a removed volume, %s, could not be removed", path.name)
+    finally:
+        with _guard:
+            _sweeping.discard(volumes)

@@ -27,11 +27,14 @@ class MemoryOptions:
     attributes: Attribute = Attribute.NODEV | Attribute.NOSUID | Attribute.NOEXEC
 
 
-def mount_folder(source: int, target: int, *, read_only: bool, user_namespace: int | None = None) -> None:
+def mount_folder(source: int, target: int, *, read_only: bool, user_namespace: int | None = None) -> int:
     """Show the folder or file behind `source` at `target`; both are open descriptors (O_PATH is enough).
 
     This is the one place where such a mount is made. Only the mount that `source` is in comes along, not what is mounted
     below it. With `user_namespace` (an open one) owners on disk are the container's own numbers.
+
+    Returns:
+        The mount's id, as `mounts.mount_id` says it of what is opened in it.
     """
     mount = mounts.clone_fd(source)
     try:
@@ -39,6 +42,7 @@ def mount_folder(source: int, target: int, *, read_only: bool, user_namespace: i
         if user_namespace is not None:
             mounts.idmap(mount, user_namespace)
         mounts.attach_at(mount, target)
+        return mounts.mount_id(mount)
     finally:
         os.close(mount)
 

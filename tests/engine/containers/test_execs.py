@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import queue
@@ -28,7 +29,9 @@ from engine.errors import (
 from engine.runtime.execrequest import ExecRequest
 from engine.terminal import rotation
 from tests.engine.containers.box import monitors, new_id, running
+from tests.engine.test_api import command_of
 from tests.support.images import symlink
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -320,6 +323,24 @@ def test_a_record_that_was_never_written_does_not_lose_it(box):
     found = box.observe(exec_id)
     assert (found.state, found.pid) == (State.RUNNING, pid)
     assert box.wait(exec_id).code == 4
+
+
+def test_a_start_that_stumbles_over_a_mistake_of_ours_leaves_nothing_that_runs(box, monkeypatch):
+    def mistaken(*_args, **_options):
+        raise TypeError("a mistake of the test's")
+
+    for place in ("execs.build_process", "execs.ExecStarted"):  # before it runs, and after
+        exec_id = new_id()
+        with monkeypatch.context() as patch:
+            patch.setattr(f"engine.containers.{place}", mistaken)
+            with pytest.raises(TypeError, match="mistake of the test's"):
+                box.execs.start(box.container_id, ExecRequest(exec_id=exec_id, command=("/bin/sleep", "600")))
+        until("it does not run", functools.partial(_is_gone, box, exec_id))
+
+
+def _is_gone(box, exec_id) -> bool:
+    left = [pid for pid in os.listdir("/proc") if pid.isdecimal() and exec_id in command_of(pid)]
+    return not left and box.observe(exec_id).state is not State.RUNNING
 
 
 @pytest.mark.fault("F13")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 import queue
@@ -19,7 +20,7 @@ from engine.api import Engine
 from engine.containers.lifecycle import STEPS
 from engine.containers.record import Record, read_record, write_record
 from engine.containers.states import State
-from engine.errors import HostUnfit, RequestRefused
+from engine.errors import CommandNotFound, HostUnfit, NetworkError, RequestRefused, RuntimeFailed
 from engine.kernel import cgroups, mounts, namespaces, pidfd
 from engine.kernel.pidfd import ProcessIdentity
 from engine.runtime import conmon, runc
@@ -106,6 +107,62 @@ def test_a_container_whose_record_is_lost_is_still_found_by_its_id(lab, restarte
         (lab.config.container(container_id) / "state.json").unlink()
         assert restarted.observe(container_id).state is State.RUNNING
         restarted.stop(container_id, 0)
+
+
+def mistaken(*_args, **_options):
+    raise TypeError("a mistake of the test's")
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        *("folder.ContainerFolder.make_io", "lifecycle.create_isolation", "lifecycle.Start._launch"),
+        *("lifecycle.Start._attach", "lifecycle.mount_all", "lifecycle.build_spec", "lifecycle.Start._start"),
+    ],
+)
+def test_a_start_that_stumbles_over_a_mistake_of_ours_is_undone_as_well(lab, monkeypatch, place):
+    container_id = lab.create("/bin/sleep", "60")
+    with monkeypatch.context() as patch:
+        patch.setattr(f"engine.containers.{place}", mistaken)
+        with pytest.raises(TypeError, match="mistake of the test's"):
+            lab.engine.start(container_id)
+    assert_nothing_runs(lab, container_id)
+    assert not (lab.config.container(container_id) / "state.json").exists()
+    lab.engine.start(container_id)
+    lab.take_away(container_id)
+
+
+@pytest.mark.fault("F33")
+def test_a_full_disk_at_the_very_beginning_is_a_sentence_and_the_last_end_stays(lab, monkeypatch):
+    container_id = lab.create("/bin/sh", "-c", "exit 6")
+    lab.engine.start(container_id)
+    lab.wait_for(container_id, State.EXITED)
+    lab.engine.release(container_id)
+
+    def full(*_args):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.containers.folder.ContainerFolder.make_io", full)
+        with pytest.raises(RuntimeFailed, match=r"could not be started \(begin\): No space left on device"):
+            lab.engine.start(container_id)
+    assert lab.engine.observe(container_id).exit.code == 6
+    lab.take_away(container_id)
+
+
+@pytest.mark.fault("F13")
+@pytest.mark.parametrize("obstacle", [mistaken, lambda *_: (_ for _ in ()).throw(NetworkError("in the way"))])
+def test_a_start_says_its_own_reason_also_when_it_cannot_be_undone(lab, restarted, monkeypatch, obstacle):
+    container_id = lab.create("/no/such/program")
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.network.Network.detach", obstacle)
+        with pytest.raises(CommandNotFound, match="/no/such/program"):
+            lab.engine.start(container_id)
+    assert container_id in lab.engine._network.attached()
+    assert not mounts.mounts_below(lab.config.container(container_id))  # the undos after it were tried
+    assert restarted.sweep({container_id}).cleaned == (container_id,)
+    assert_nothing_runs(lab, container_id)
+    lab.take_away(container_id)
 
 
 @pytest.mark.fault("F16")

@@ -150,6 +150,13 @@ def test_whether_root_in_a_container_is_nobody_is_said(config, monkeypatch):
         finding = named(check_host(config))["user-namespaces"]
     assert (finding.level, finding.blocks) == ("warning", False)
     assert "share one range" in finding.meaning
+    unknown = replace(features.features(), idmapped_layers=False, ids_problem="no loop device", ids_are_known=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "features", lambda: unknown)
+        finding = named(check_host(config))["user-namespaces"]
+    assert (finding.level, finding.blocks) == ("error", False)
+    assert "kernel" not in finding.meaning
+    assert "no loop device" in finding.summary
     without = replace(features.features(), user_namespaces=False, idmapped_layers=False, ids_problem="not here")
     monkeypatch.setattr(features, "features", lambda: without)
     finding = named(check_host(config))["user-namespaces"]

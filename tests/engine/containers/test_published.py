@@ -138,9 +138,8 @@ def test_a_server_calls_its_own_published_port(lab):
     port = free_port()
     everywhere = Published(protocol="tcp", address="0.0.0.0", port=port, container_port=80)
     gateway = lab.engine._network.gateway
-    container_id = lab.create(
-        "/bin/sh", "-c", f"({SERVE}) & sleep 0.5; nc -w 5 {gateway} {port} </dev/null; sleep 60", hostname="quay"
-    )
+    call = f"until nc -w 5 {gateway} {port} </dev/null | grep quay; do sleep 0.05; done"
+    container_id = lab.create("/bin/sh", "-c", f"({SERVE}) & {call}; sleep 60", hostname="quay")
     lab.engine.start(container_id, published=[everywhere])
     lab.wait_for_output(container_id, "from-quay")
     lab.take_away(container_id)

@@ -20,7 +20,7 @@ from engine.containers.states import State
 from engine.digest import DiffId, Digest
 from engine.errors import HostUnfit, NotStored, RequestRefused, UserUnknown
 from engine.ids import IdRange
-from engine.kernel import cgroups
+from engine.kernel import cgroups, features
 from engine.kernel.features import forced_shared_ids
 from engine.layers.write import write_layer
 from engine.runtime.request import IdMode
@@ -194,9 +194,8 @@ def test_a_terminal_is_its_users_with_the_terminals_group(lab, user):
 def test_low_ports_and_ping_need_no_root(lab):
     script = "cat /proc/sys/net/ipv4/ping_group_range; stat -c %u:%g /proc/sys/net/ipv4/ping_group_range"
     assert lab.script(script).out.split() == ["0", "65535", "0:0"]
-    seen = lab.script(
-        "(echo served | nc -l -p 80 -w 5 &) ; sleep 0.3; nc -w 2 127.0.0.1 80 </dev/null", user="www-data"
-    )
+    call = "for n in $(seq 100); do nc -w 20 127.0.0.1 80 </dev/null | grep served && break; sleep 0.05; done"
+    seen = lab.script(f"(echo served | nc -l -p 80 -w 20 &) ; {call}", user="www-data")
     assert seen.out == "served\n", seen
     for user in ("", "www-data"):
         for address in ("127.0.0.1", lab.engine._network.gateway):
@@ -322,6 +321,20 @@ def test_a_container_keeps_its_ids_over_restarts_whatever_the_settings_say_later
         engine.start(container_id)
         assert lab.result(container_id).out.split()[-4:] == ["0", "0", str(first), "65536"]
     assert (upper(lab, container_id) / "kept").read_text() == "x\nx\n"
+    lab.take_away(container_id)
+
+
+def test_while_nobody_knows_what_the_kernel_can_do_no_ids_are_given_and_what_is_there_starts(lab, monkeypatch):
+    """A container keeps its ids for good: it must not share them because the host had no loop device for a moment."""
+    container_id = lab.create("/bin/cut", "-c1-60", "/proc/self/uid_map")
+    unknown = dataclasses.replace(
+        features.features(), idmapped_layers=False, ids_are_known=False, ids_problem="no loop device."
+    )
+    monkeypatch.setattr(features, "features", lambda: unknown)
+    with pytest.raises(HostUnfit, match=r"could not be tried: no loop device\. Try again later"):
+        lab.engine.choose_ids(())
+    lab.engine.start(container_id)
+    assert lab.result(container_id).out.split()[1] == str(ids_of(lab, container_id).first)
     lab.take_away(container_id)
 
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import errno
 import os
+import time
 from dataclasses import replace
 
 import pytest
 
-from engine.kernel import features, mounts, namespaces
+from engine.errors import HostUnfit
+from engine.kernel import features, loop, mounts, namespaces
 from engine.kernel.features import OverlayMethod, forced_overlay
 
 pytestmark = pytest.mark.root
@@ -13,9 +16,9 @@ pytestmark = pytest.mark.root
 
 @pytest.fixture(autouse=True)
 def fresh():
-    features._probe.cache_clear()
+    features.forget()
     yield
-    features._probe.cache_clear()
+    features.forget()
 
 
 def test_this_host_is_probed_once_by_really_trying():
@@ -55,7 +58,7 @@ def test_older_kernels_get_the_next_best_method(monkeypatch, refused, expected):
 def mounts_support():
     order = [OverlayMethod.NONE, OverlayMethod.OPTIONS, OverlayMethod.PATHS, OverlayMethod.FDS]
     found = order.index(features.features().overlay)
-    features._probe.cache_clear()
+    features.forget()
     return found
 
 
@@ -69,11 +72,73 @@ def test_a_method_can_be_forced_in_the_process_and_from_outside(monkeypatch):
 def test_idmapped_layers_are_tried_with_a_real_layer(monkeypatch):
     found = features.features()
     assert (found.user_namespaces, found.idmapped_layers, found.ids_problem) == (True, True, "")
-    features._probe.cache_clear()
+    features.forget()
     monkeypatch.setattr(mounts, "idmap", refuse)
     found = features.features()
     assert (found.user_namespaces, found.idmapped_layers) == (True, False)
     assert found.ids_problem == "refused by the test"
+
+
+def wanting(*_args, **_options):
+    raise OSError(errno.ENOSPC, "no loop device is left")
+
+
+def missing(*_args, **_options):
+    raise HostUnfit("The program 'tar2sqfs' is not installed on this host.")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "obstacle", "problem"),
+    [
+        (loop, "bind", wanting, "no loop device is left"),
+        (features, "run", missing, "not installed"),
+        (mounts, "mount_squashfs", refuse, "refused by the test"),
+        (mounts, "idmap", wanting, "no loop device is left"),
+        (mounts, "attach", wanting, "no loop device is left"),
+        (mounts, "mount_overlay_by_options", wanting, "no loop device is left"),
+        (namespaces, "create_userns", refuse, "refused by the test"),
+    ],
+)
+def test_what_fails_for_another_reason_says_nothing_about_the_kernel_and_is_tried_again(
+    monkeypatch, module, name, obstacle, problem
+):
+    before = mounts.mountinfo()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, name, obstacle)
+        found = features.features()
+        assert (found.idmapped_layers, found.ids_are_known) == (False, False)
+        assert problem in found.ids_problem
+        assert features.features() is found  # kept for a moment: a try may take seconds
+    assert len(mounts.mountinfo()) == len(before)
+    assert features.features() is found
+    later = time.monotonic() + features._TRY_AGAIN_S
+    monkeypatch.setattr(features.time, "monotonic", lambda: later)
+    found = features.features()
+    assert (found.user_namespaces, found.idmapped_layers, found.ids_are_known) == (True, True, True)
+
+
+def test_a_module_that_is_loaded_later_is_found(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(features, "_has_file_system", lambda _name: False)
+        for name in ("overlay_of_fds", "overlay_of_paths", "mount_overlay_by_options"):
+            patch.setattr(mounts, name, refuse)
+        found = features.features()
+        assert (found.overlay, found.squashfs) == (OverlayMethod.NONE, False)
+        assert features.features() is found
+    later = time.monotonic() + features._TRY_AGAIN_S
+    monkeypatch.setattr(features.time, "monotonic", lambda: later)
+    found = features.features()
+    assert (found.overlay is not OverlayMethod.NONE, found.squashfs) == (True, True)
+
+
+def test_an_answer_of_the_kernel_is_kept(monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(mounts, "idmap", refuse)
+        found = features.features()
+        assert found.ids_are_known
+    later = time.monotonic() + 10 * features._TRY_AGAIN_S
+    monkeypatch.setattr(features.time, "monotonic", lambda: later)
+    assert features.features() is found
 
 
 def test_owners_that_are_not_translated_are_no_idmapped_layers(monkeypatch):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,6 +10,7 @@ import pytest
 
 from engine.ids import IdRange
 from engine.kernel import mounts, namespaces
+from engine.kernel.process import ProcessFailed
 
 pytestmark = pytest.mark.root
 
@@ -115,3 +117,62 @@ def test_a_range_that_the_kernel_refuses_is_an_error_and_leaves_nothing():
     with pytest.raises(OSError):
         namespaces.create_isolation(IdRange(2**32 - 10))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.fixture
+def user_namespace():
+    fd = namespaces.create_userns(IdRange(300_000))
+    yield fd
+    os.close(fd)
+
+
+@pytest.fixture
+def open_to_all(tmp_path):
+    """A folder in which the namespace's root may make things; and its descriptor."""
+    place = tmp_path / "place"
+    place.mkdir()
+    place.chmod(0o777)
+    fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    yield place, fd
+    os.close(fd)
+
+
+def test_a_file_and_a_folder_are_made_with_the_rights_of_the_namespaces_root(user_namespace, open_to_all):
+    place, fd = open_to_all
+    for name, is_folder in (("file", False), ("folder", True)):
+        namespaces.make_as_its_root(user_namespace, fd, name, is_folder=is_folder)
+        found = (place / name).lstat()
+        assert (found.st_uid, found.st_gid) == (300_000, 300_000)
+        assert stat.S_IMODE(found.st_mode) == (0o755 if is_folder else 0o644)
+    assert (place / "file").read_bytes() == b""
+
+
+@pytest.mark.threat("RUN-05")
+@pytest.mark.parametrize("is_folder", [False, True])
+@pytest.mark.parametrize("taken_by", ["file", "folder", "link to a folder", "link to a file", "link to nothing"])
+def test_a_name_that_is_taken_is_refused_whatever_it_is(user_namespace, open_to_all, taken_by, is_folder):
+    place, fd = open_to_all
+    elsewhere = place.parent / "elsewhere"
+    elsewhere.mkdir()
+    elsewhere.chmod(0o777)
+    (elsewhere / "file").write_text("kept")
+    (elsewhere / "file").chmod(0o666)
+    taken = place / "taken"
+    if taken_by == "file":
+        taken.write_text("kept")
+        os.chown(taken, 300_000, 300_000)
+    elif taken_by == "folder":
+        taken.mkdir()
+        taken.chmod(0o777)
+    else:
+        taken.symlink_to(
+            {"link to a folder": elsewhere, "link to a file": elsewhere / "file"}.get(taken_by, elsewhere / "x")
+        )
+    before = taken.lstat()
+    with pytest.raises(ProcessFailed):
+        namespaces.make_as_its_root(user_namespace, fd, "taken", is_folder=is_folder)
+    after = taken.lstat()
+    assert (after.st_ino, after.st_mode, after.st_size) == (before.st_ino, before.st_mode, before.st_size)
+    assert os.listdir(elsewhere) == ["file"]
+    assert (elsewhere / "file").read_text() == "kept"
+    assert not taken.is_dir() or "link" in taken_by or os.listdir(taken) == []

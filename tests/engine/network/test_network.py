@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import itertools
 import socket
 import struct
@@ -9,19 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import NetworkError
+from engine.errors import HostUnfit, NetworkError
 from engine.kernel import namespaces
-from engine.network import Network
+from engine.network import Network, Published
 from tests.support.engines import temporary_engine
 from tests.support.hosts import HOST_ADDRESS, LAN_ADDRESS, SILENT_S, answers, ip, is_silent, listening, program, reach
 
 pytestmark = pytest.mark.root
 ONE, TWO, THREE = ("1" * 64, "2" * 64, "3" * 64)
-
-
-@pytest.fixture
-def addresses(network):
-    return list(itertools.islice(network.addresses(), 3))
 
 
 @pytest.fixture
@@ -276,6 +272,54 @@ def test_attaching_again_replaces_and_another_ones_address_is_refused(network, h
         host.run(lambda: network.attach(TWO, network.gateway))
     assert host.run(network.attached) == {ONE: addresses[2]}
     assert network.namespaces() == {ONE[:12]}
+
+
+@pytest.mark.fault("F44")
+def test_without_its_bridge_a_container_gets_a_sentence_and_nothing_stays(network, host, config, addresses):
+    ip(host.netns, f"link del {config.bridge}")
+    with pytest.raises(NetworkError, match=f"could not be set up \\(connect\\): there is no interface {config.bridge}"):
+        host.run(lambda: network.attach(ONE, addresses[0]))
+    assert network.namespaces() == set()
+    assert host.run(network.attached) == {}
+    host.run(network.ensure)
+    host.run(lambda: network.attach(ONE, addresses[0]))
+
+
+def unfit(*_args, **_options):
+    raise HostUnfit("The library libnftables is not installed on this host.")
+
+
+@pytest.mark.fault("F45")
+@pytest.mark.parametrize("mistake", [unfit, lambda _script: 1 / 0])
+def test_whatever_stops_an_attachment_nothing_of_it_stays(network, host, config, addresses, monkeypatch, mistake):
+    published = [Published(protocol="tcp", address="0.0.0.0", port=8080, container_port=80)]
+    with monkeypatch.context() as patch:
+        patch.setattr("engine.network.firewall.load", mistake)
+        with pytest.raises((HostUnfit, ZeroDivisionError)):
+            host.run(lambda: network.attach(ONE, addresses[0], published=published))
+    assert network.namespaces() == set()
+    assert host.run(network.attached) == {}
+    assert network.published(ONE) == ()
+    assert not network._reservations.is_holding(ONE)
+    host.run(network.ensure)
+    host.run(lambda: network.attach(ONE, addresses[0], published=published))
+
+
+@pytest.mark.fault("F45")
+@pytest.mark.parametrize("broken", ["firewall.load", "links.disconnect", "links.attached", "links.route_loopback"])
+def test_detaching_goes_on_past_what_fails(network, host, config, addresses, monkeypatch, broken):
+    published = [Published(protocol="tcp", address="0.0.0.0", port=8080, container_port=80)]
+    host.run(lambda: network.attach(ONE, addresses[0], published=published))
+    with monkeypatch.context() as patch, contextlib.suppress(HostUnfit):
+        patch.setattr(f"engine.network.{broken}", unfit)
+        host.run(lambda: network.detach(ONE))
+    assert network.namespaces() == set()
+    assert network.published(ONE) == ()
+    assert not network._reservations.is_holding(ONE)
+    host.run(lambda: network.detach(ONE))
+    host.run(network.ensure)
+    assert host.run(network.attached) == {}
+    assert "8080" not in program(host.netns, "nft", "list", "ruleset").stdout
 
 
 def test_many_containers_are_attached_at_once(network, host):

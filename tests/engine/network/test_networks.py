@@ -382,6 +382,20 @@ def test_a_network_in_the_way_of_another_is_refused_and_nothing_is_left(network,
     assert host.run(network.is_intact)
 
 
+@pytest.mark.fault("F25")
+def test_a_number_that_means_another_network_by_now_is_taken_over_only_when_nobody_is_there(network, host, attach):
+    """The database is an older one: its networks are not those that have bridges."""
+    attach(ONE, place(FRONT, 2))
+    today = NetworkDefinition(number=FRONT.number, subnet=Subnet.parse("10.81.9.0/24"))
+    with pytest.raises(NetworkError, match=r"overlaps another network \(10.81.1.0/24\)"):
+        attach(TWO, place(today, 2))
+    assert host.run(network.is_intact)
+    host.run(lambda: network.detach(ONE))
+    attach(TWO, place(today, 2))
+    assert host.run(network.is_intact)
+    assert "10.81.1" not in ip(host.netns, "-br addr") + program(host.netns, "nft", "list", "ruleset").stdout
+
+
 def test_a_host_without_a_name_server_is_told_which(host):
     with temporary_engine(aardvark=host.netns.parent / "nowhere", subnet="10.99.0.0/20") as config:
         network = Network(config)

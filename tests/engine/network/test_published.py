@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import socket
 import threading
 import time
@@ -23,30 +22,6 @@ UDP = socket.SOCK_DGRAM
 
 def port(host_port, container_port=80, address="0.0.0.0", protocol="tcp"):
     return Published(protocol=protocol, address=address, port=host_port, container_port=container_port)
-
-
-@pytest.fixture
-def addresses(network):
-    return list(itertools.islice(network.addresses(), 3))
-
-
-@pytest.fixture
-def publish(network, host, addresses):
-    """Attach container number `n` with ports; returns its network namespace."""
-
-    def attach(number, *ports):
-        box = host.run(lambda: network.attach(f"{number}" * 64, addresses[number - 1], published=ports))
-        _until_forwarding(host)
-        return box
-
-    return attach
-
-
-def _until_forwarding(host):
-    """The kernel tells the bridge of a new port's carrier a moment later; a first packet before that waits a second."""
-    deadline = time.monotonic() + 5
-    while "state disabled" in program(host.netns, "bridge", "link").stdout and time.monotonic() < deadline:
-        time.sleep(0.01)
 
 
 def localnet(host, config):
@@ -294,10 +269,20 @@ def test_connections_that_linger_are_no_hindrance(host, network, publish):
 
 @pytest.mark.root
 @pytest.mark.threat("NET-08")
-def test_a_port_that_another_container_is_giving_back_is_waited_for(network, host, publish):
+def test_a_port_that_another_container_is_giving_back_is_waited_for(network, host, publish, monkeypatch):
     publish(1, port(8080))
-    threading.Timer(0.3, lambda: host.run(lambda: network.detach(ONE))).start()
+    given_back = network._reservations._changed
+    threads = [threading.Thread(target=lambda: host.run(lambda: network.detach(ONE)))]
+    wait = given_back.wait
+
+    def waiting(timeout):
+        if threads[0].ident is None:  # only now that the next one waits
+            threads[0].start()
+        return wait(timeout)
+
+    monkeypatch.setattr(given_back, "wait", waiting)
     box = publish(2, port(8080, address="127.0.0.1"))
+    threads[0].join()
     with listening(box, port=80):
         assert reach(host.netns, "127.0.0.1", 8080) == "answered"
 
@@ -396,40 +381,6 @@ def test_two_engines_do_not_give_out_one_port_twice(network, host, publish):
                 assert reach(host.lan, HOST_ADDRESS, 8081) == "answered"
         finally:
             host.run(other.remove)
-
-
-@pytest.mark.root
-@pytest.mark.parametrize("how_many", [1, 20])
-def test_who_sends_from_one_port_all_the_time_is_led_to_the_container_of_now(network, host, publish, how_many):
-    """Before anybody published it, to the first container, after a flush, and to the next container."""
-    ports = [port(5000 + n, 53, protocol="udp") for n in range(how_many)]
-
-    def sender():
-        sock = socket.socket(socket.AF_INET, UDP)
-        sock.bind((LAN_ADDRESS, 4000))
-        sock.settimeout(0.7)
-        return sock
-
-    sock = namespaces.in_netns(host.lan, sender)
-
-    def is_answered():
-        sock.sendto(b"?", (HOST_ADDRESS, 5000))
-        try:
-            return bool(sock.recv(100))
-        except TimeoutError:
-            return False
-
-    with sock:
-        assert not is_answered()
-        with listening(publish(1, *ports), port=53, kind=UDP):
-            assert is_answered()
-            program(host.netns, "nft", "flush", "ruleset")
-            assert not is_answered()
-            host.run(network.ensure)
-            assert is_answered()
-        host.run(lambda: network.detach(ONE))
-        with listening(publish(2, *ports), port=53, kind=UDP):
-            assert is_answered()
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import shutil
 import stat
-import time
 from pathlib import Path
 
 import pytest
 
 from engine.config import Limits
 from engine.containers.states import State
-from engine.errors import HostUnfit, RequestRefused
+from engine.errors import HostUnfit, RequestRefused, StoreError, StoreFull
 from engine.kernel import loop, mounts
 from engine.rootfs import limited
 from tests.engine.containers.test_faults import die_at
 from tests.engine.test_api import assert_nothing_runs, attach
 from tests.support.probe.lab import open_lab
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 MIB = 1 << 20
@@ -44,10 +44,7 @@ def loops_of(lab) -> list[str]:
 @pytest.fixture(autouse=True)
 def no_loop_stays(lab):
     yield
-    deadline = time.monotonic() + 3
-    while loops_of(lab):
-        assert time.monotonic() < deadline, loops_of(lab)
-        time.sleep(0.02)
+    until(lambda: f"no loop device is left: {loops_of(lab)}", lambda: not loops_of(lab), 3)
 
 
 FILL = "dd if=/dev/zero of=/big bs=1M count=200; ls -l /big"
@@ -120,10 +117,55 @@ def test_it_takes_the_space_that_is_used_and_gives_back_what_is_deleted(lab):
         assert 40 * MIB <= image.stat().st_blocks * 512 < 50 * MIB
         attach(lab, container_id).send(b"go\n")
         lab.wait_for_output(container_id, "empty")
-        deadline = time.monotonic() + 10
-        while image.stat().st_blocks * 512 > 8 * MIB:
-            assert time.monotonic() < deadline, image.stat().st_blocks * 512
-            time.sleep(0.1)
+        until(lambda: f"the space is given back: {image.stat()}", lambda: image.stat().st_blocks * 512 < 8 * MIB, 10)
+
+
+def test_what_was_written_is_counted_whether_it_runs_or_not(lab):
+    script = "dd if=/dev/zero of=/x bs=1k count=300 2>/dev/null; echo written; sleep 60"
+    container_id = lab.create("/bin/sh", "-c", script, writable_bytes=16 * MIB)
+    assert lab.engine.writable_bytes(container_id) == 0
+    lab.engine.start(container_id)
+    lab.wait_for_output(container_id, "written")
+    running = lab.engine.writable_bytes(container_id)
+    assert 300 << 10 <= running < 310 << 10
+    lab.engine.stop(container_id, 0)
+    lab.engine.release(container_id)
+    assert lab.engine.writable_bytes(container_id) == running
+    assert_nothing_runs(lab, container_id)
+    until("no loop device is left", lambda: not loops_of(lab))
+    lab.take_away(container_id)
+
+
+def test_counting_is_in_nobodys_way(lab):
+    """While a stopped one is counted it is started, stopped and removed."""
+    container_id = lab.create("/bin/sh", "-c", "echo x > /x; cat /x", writable_bytes=16 * MIB)
+    lab.engine.start(container_id)
+    lab.result(container_id)
+    lab.engine.release(container_id)
+    with limited.opened(lab.config, container_id) as top:
+        lab.engine.start(container_id)
+        assert len(loops_of(lab)) == 1
+        assert lab.result(container_id).out == "x\nx\n"
+        assert os.stat("diff/x", dir_fd=top).st_size == 2
+        lab.engine.release(container_id)
+        lab.engine.remove(container_id)
+    assert not lab.config.container(container_id).exists()
+
+
+def test_one_that_cannot_be_opened_is_not_counted_as_empty(lab, monkeypatch):
+    container_id = lab.create("/bin/true", writable_bytes=16 * MIB)
+    lab.engine.start(container_id)
+    lab.result(container_id)
+    lab.engine.release(container_id)
+
+    def none(*_args, **_options):
+        raise OSError(errno.ENOENT, "no loop device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "bind", none)
+        with pytest.raises(StoreError, match=r"cannot be counted: .* gives none: no loop device\.$"):
+            lab.engine.writable_bytes(container_id)
+    lab.take_away(container_id)
 
 
 def test_the_default_limit_is_kept_with_the_container():
@@ -143,8 +185,26 @@ def test_without_its_tool_a_limit_is_refused_and_not_forgotten(lab, monkeypatch)
     container_id = lab.create("/bin/true", writable_bytes=16 * MIB)
     with pytest.raises(HostUnfit, match=r"needs mkfs\.ext4"):
         lab.engine.start(container_id)
+    assert list(lab.config.container(container_id).glob("layer.img*")) == []
     assert_nothing_runs(lab, container_id)
     lab.take_away(container_id)
+
+
+@pytest.mark.fault("F33")
+def test_on_a_full_disk_nothing_of_it_is_left(lab):
+    container_id = "7" * 64
+    place = lab.config.container(container_id)
+    place.mkdir(mode=0o711)
+    small = mounts.mount_tmpfs(size_bytes=16 << 10)
+    mounts.attach(small, place)
+    os.close(small)
+    try:
+        with pytest.raises(StoreFull, match="could not be made"):
+            limited.make(lab.config, container_id, 64 * MIB)
+        assert os.listdir(place) == []
+    finally:
+        mounts.unmount(place)
+        place.rmdir()
 
 
 @pytest.mark.fault("F13")
@@ -199,14 +259,14 @@ def test_a_container_that_is_observed_after_the_worker_is_gone_goes_on(lab):
 
 def test_a_hundred_limited_containers_hold_no_device_unless_they_run(lab):
     made = [lab.create("/bin/true", writable_bytes=16 * MIB) for _ in range(100)]
-    before = len(loop.bound_devices(writable=True))
     assert loops_of(lab) == []
     for container_id in made[:3]:
         lab.engine.start(container_id)
         lab.result(container_id)
+        assert len(loops_of(lab)) == 1
         lab.engine.release(container_id)
+        until("no loop device is left", lambda: not loops_of(lab))
     for container_id in made:
         lab.engine.remove(container_id)
-    assert len(loop.bound_devices(writable=True)) <= before
+    until("no loop device is left", lambda: not loops_of(lab))
     assert not mounts.mounts_below(lab.config.containers)
-    assert shutil.disk_usage(lab.config.data).free > 0

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import fcntl
 import os
+import resource
 import stat
 import struct
+import subprocess
+import threading
 from dataclasses import replace
 
 import pytest
 
-from engine.errors import ImageUnfit, RequestRefused, StoreFull
+from engine.errors import ImageUnfit, RequestRefused, StoreError, StoreFull
+from engine.kernel import files, loop, mounts
 from engine.volumes import fill, folders, places
 from engine.volumes.copy import DEPTH_LIMIT, copy_folder
 from engine.volumes.shifted import attribute_inside
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.root
 
@@ -106,8 +114,22 @@ def test_it_stops_before_the_reserve_of_the_disk(tree, tmp_path):
 def test_a_folder_that_is_too_deep_is_refused(tmp_path):
     deep = tmp_path / "deep"
     deep.joinpath(*["d"] * (DEPTH_LIMIT + 1)).mkdir(parents=True)
-    with pytest.raises(ImageUnfit, match="deeper than 256"):
+    with pytest.raises(ImageUnfit, match="deeper than 128"):
         copied(deep, tmp_path)
+
+
+def test_the_deepest_folder_that_is_copied_takes_two_descriptors_for_each_level(tmp_path):
+    deep = tmp_path / "deep"
+    bottom = deep.joinpath(*["d"] * DEPTH_LIMIT)
+    bottom.mkdir(parents=True)
+    (bottom / "file").write_text("at the bottom")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 2 * DEPTH_LIMIT + 10, before[1]))
+    try:
+        target = copied(deep, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    assert target.joinpath(*["d"] * DEPTH_LIMIT, "file").read_text() == "at the bottom"
 
 
 def filled(config, name, tree):
@@ -139,6 +161,24 @@ def test_a_copy_that_fails_leaves_the_volume_empty(config, tree):
     assert os.listdir(config.volumes / "data" / "_data") == []
 
 
+@pytest.mark.fault("F33")
+@pytest.mark.parametrize(("number", "kind"), [(errno.ENOSPC, StoreFull), (errno.EIO, StoreError)])
+def test_a_disk_that_has_no_place_in_the_end_leaves_the_volume_empty(config, tree, monkeypatch, number, kind):
+    """What is written later than it is copied is known to be there only when the file system says so."""
+
+    def refuse(_path):
+        raise OSError(number, os.strerror(number))
+
+    config = replace(config, limits=replace(config.limits, reserve_bytes=0))
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "sync_file_system", refuse)
+        with pytest.raises(kind):
+            filled(config, "data", tree)
+    assert os.listdir(config.volumes / "data") == ["_data"]
+    assert os.listdir(config.volumes / "data" / "_data") == []
+    assert filled(config, "data", tree)
+
+
 @pytest.mark.fault("F13")
 @pytest.mark.parametrize("moment", ["copying", "moving"])
 def test_a_copy_that_was_cut_off_is_begun_again_or_finished(config, tree, monkeypatch, moment):
@@ -159,6 +199,65 @@ def test_a_copy_that_was_cut_off_is_begun_again_or_finished(config, tree, monkey
     assert sorted(os.listdir(data)) == ["again", "holes", "inner", "out", "pipe"]
     assert (data.stat().st_uid, stat.S_IMODE(data.stat().st_mode)) == (70, 0o1770)
     assert os.listdir(config.volumes / "data") == ["_data"]
+
+
+@contextlib.contextmanager
+def disk(image, place):
+    """A file system of its own in a file, mounted."""
+    with image.open("r+b") as file:
+        device = loop.bind(file.fileno(), writable=True)
+    attached = mounts.mount_ext4(device.path)
+    device.close()
+    mounts.attach(attached, place)
+    os.close(attached)
+    try:
+        yield
+    finally:
+        assert mounts.unmount_all(place)
+
+
+def cut_power(place):
+    """ext4 is shut down as it is, and what its journal has not written yet is lost."""
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        fcntl.ioctl(fd, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
+    finally:
+        os.close(fd)
+
+
+@pytest.mark.fault("F10")
+@pytest.mark.parametrize("moment", ["moving", "the end"])
+def test_a_power_cut_leaves_no_volume_with_empty_files(config, tree, tmp_path, monkeypatch, moment):
+    """Whatever name has reached the disk, the content has before."""
+
+    class Cut(BaseException):
+        pass
+
+    def cut(*_ignored):
+        raise Cut
+
+    for number in range(20):
+        (tree / f"f{number}").write_bytes(b"x" * 100_000)
+    image, place = tmp_path / "disk", tmp_path / "mounted"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["/usr/sbin/mkfs.ext4", "-q", "-F", image], check=True)
+    config = replace(config, data=place / "data", limits=replace(config.limits, reserve_bytes=0))
+    with disk(image, place):
+        config.data.mkdir()
+        with monkeypatch.context() as patch, contextlib.suppress(Cut):
+            if moment == "moving":
+                patch.setattr(fill, "_move_all", cut)
+            filled(config, "data", tree)
+        (place / "other").write_text("x")
+        files.sync_folder(place)  # somebody else's: the journal goes out, whatever is in it
+        cut_power(place)
+    with disk(image, place):
+        fill.finish(config, "data")
+        data = config.volumes / "data" / "_data"
+        assert {(data / f"f{number}").stat().st_size for number in range(20)} == {100_000}
+        assert (data / "inner" / "file").read_bytes() == b"content"
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "x", "a/b", "../x", ".removed-x", "a\n", "a" * 256])
@@ -189,4 +288,44 @@ def test_a_removal_that_was_cut_off_is_gone_on_with(config):
     data.parent.rename(config.volumes / ".removed-0123")
     assert folders.volumes_on_disk(config) == set()
     folders.sweep_removed(config)
-    assert os.listdir(config.volumes) == []
+    until("it is gone", lambda: os.listdir(config.volumes) == [])
+
+
+@pytest.mark.fault("F39")
+def test_a_removal_that_takes_long_keeps_nobody_waiting_and_is_begun_once(config, monkeypatch):
+    (config.volumes / ".removed-0123").mkdir(parents=True)
+    may_go_on, begun = threading.Event(), []
+    remove = files.remove_tree
+
+    def slowly(path):
+        begun.append(path.name)
+        assert may_go_on.wait(30)
+        remove(path)
+
+    monkeypatch.setattr(files, "remove_tree", slowly)
+    for _ in range(3):
+        folders.sweep_removed(config)
+    until("it is begun", lambda: begun)
+    may_go_on.set()
+    until("it is gone", lambda: os.listdir(config.volumes) == [])
+    until("the next may begin", lambda: config.volumes not in folders._sweeping)
+    assert begun == [".removed-0123"]
+
+
+@pytest.mark.fault("F39")
+def test_one_that_cannot_be_removed_is_left_for_the_next_time_and_keeps_no_other(config, tmp_path, caplog):
+    stuck = config.volumes / ".removed-0123" / "mounted"
+    for path in (stuck, config.volumes / ".removed-4567"):
+        path.mkdir(parents=True)
+    (tmp_path / "precious").touch()
+    mounts.bind(tmp_path, stuck)
+    try:
+        folders.sweep_removed(config)
+        until("the other is gone", lambda: os.listdir(config.volumes) == [".removed-0123"])
+        until("it has given up", lambda: config.volumes not in folders._sweeping)
+        assert "could not be removed" in caplog.text
+        assert (tmp_path / "precious").exists()
+    finally:
+        mounts.unmount(stuck)
+    folders.sweep_removed(config)
+    until("it is gone", lambda: os.listdir(config.volumes) == [])

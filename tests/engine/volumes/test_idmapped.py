@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from engine.errors import ImageUnfit
 from engine.kernel import mounts
-from engine.kernel.process import ProcessFailed
 from engine.runtime.rootfiles import Maker, make_folder, make_mount_point, opened_root
 from engine.volumes.mounting import mount_folder
 
@@ -78,6 +78,6 @@ def test_where_the_containers_root_may_not_write_nothing_is_made(shown, user_nam
     disk, root = shown
     (disk / "foreign").mkdir()
     os.chown(disk / "foreign", 70_000, 70_000)  # nobody of the container
-    with opened_root(root) as opened, pytest.raises((ProcessFailed, OSError)):
+    with opened_root(root) as opened, pytest.raises(ImageUnfit, match="permission denied"):
         make_folder(opened, "/v/foreign/sub", by=Maker(FIRST, user_namespace))
     assert os.listdir(disk / "foreign") == []
