@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 
 from dashboard import gateway
-from dashboard.containers import networking, states
+from dashboard.containers import networking, ports, states
 from dashboard.containers.models import Container, Endpoint
 from dashboard.core import clock
 from dashboard.core.gate import Permission
@@ -51,7 +51,12 @@ def _bring_in(endpoint: Endpoint) -> None:
         for one in networking.endpoints_of(container)
         if one.address and one.pk != endpoint.pk
     ]
-    gateway.engine().networks.connect(container.container_id, networking.place_of(container, endpoint), before=before)
+    gateway.engine().networks.connect(
+        container.container_id,
+        networking.place_of(container, endpoint),
+        before=before,
+        published=ports.published(container),
+    )
 
 
 @handler(networking.DISCONNECT, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)

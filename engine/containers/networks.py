@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from engine.containers.folder import ContainerFolder
     from engine.containers.lifecycle import Parts
     from engine.containers.locks import ContainerLocks
-    from engine.network import Endpoint
+    from engine.network import Endpoint, Published
+
+logger = logging.getLogger(__name__)
 
 
 class Networks:
@@ -27,15 +30,18 @@ class Networks:
         self._locks = locks
         self._folder_of = folder_of
 
-    def connect(self, container_id: str, endpoint: Endpoint, before: Sequence[Endpoint]) -> None:
-        """Put a running container into one more network. `before`: those that it is in. Idempotent.
+    def connect(
+        self, container_id: str, endpoint: Endpoint, before: Sequence[Endpoint], published: Sequence[Published] = ()
+    ) -> None:
+        """Put a running container into one more network. `before`: those that it is in. If that is none, ports of the
+        host lead there (`published`). Idempotent.
 
         Raises:
-            NetworkError, HostUnfit: nothing is changed.
+            NetworkError, PortTaken, HostUnfit: nothing is changed.
             WrongState: it does not run.
         """
         with self._running(container_id) as folder:
-            self._network.connect(container_id, endpoint)
+            self._network.connect(container_id, endpoint, published)
             self._rewrite_resolv_conf(folder, before, [*before, endpoint])
 
     def disconnect(self, container_id: str, number: int, before: Sequence[Endpoint]) -> None:
@@ -60,13 +66,16 @@ class Networks:
         self, folder: ContainerFolder, before: Sequence[Endpoint], after: Sequence[Endpoint]
     ) -> None:
         """In its place, as it is mounted; not where the container has written something else into it."""
-        path = folder.etc / "resolv.conf"
-        file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(file, "r+", encoding="utf-8", errors="replace") as opened:
-            if opened.read() == self._network.resolv_conf(before):
-                opened.seek(0)
-                opened.truncate()
-                opened.write(self._network.resolv_conf(after))
+        path, expected = folder.etc / "resolv.conf", self._network.resolv_conf(before).encode()
+        try:
+            file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(file, "r+b", buffering=0) as opened:
+                if opened.read(len(expected) + 1) == expected:
+                    opened.seek(0)
+                    opened.truncate()
+                    opened.write(self._network.resolv_conf(after).encode())
+        except OSError as error:  # it is in the network all the same
+            logger.warning("container %s keeps its resolv.conf: %s", folder.container_id[:12], error)
 
     def of(self, container_id: str) -> dict[int, str]:
         """Its address in each network that it is in now, by the network's number."""

@@ -23,7 +23,7 @@ from engine.network.rules import Rules, firsts
 from engine.network.ruleset import Forward, Port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from engine.config import EngineConfig
     from engine.network.ports import Attached
@@ -114,13 +114,12 @@ class Network:
 
     def _forget_detached(self) -> list[Published]:
         """What died between two steps publishes nothing and has no name. What it published until now."""
-        found, gone = links.attached(self._config.tag), list[Published]()
-        alive = self.namespaces()  # one that was taken out of its last network still has its own
+        found = links.attached(self._config.tag)
+        gone: list[Published] = []
         for container_id in self._published.all().keys() - {port.container_id for port in found}:
-            if container_id[:12] not in alive:
-                gone += self._published.of(container_id)
-                self._published.forget(container_id)
-                self._reservations.release(container_id)
+            gone += self._published.of(container_id)
+            self._published.forget(container_id)
+            self._reservations.release(container_id)
         self._names.prune((port.container_id, port.address) for port in found)
         return gone
 
@@ -267,34 +266,40 @@ class Network:
                 msg = f"The address {address} is in use by container {other.container_id[:12]}."
                 raise NetworkError(msg, subject=container_id)
 
-    def connect(self, container_id: str, endpoint: Endpoint) -> None:
+    def connect(self, container_id: str, endpoint: Endpoint, published: Sequence[Published] = ()) -> None:
         """Put a running container into one more network: the next free `eth…`. Idempotent.
 
+        `published`: if it was in none, these ports of the host lead there.
+
         Raises:
-            NetworkError, HostUnfit: as of `attach`; nothing is changed.
+            NetworkError, PortTaken, HostUnfit: as of `attach`; nothing is changed.
         """
-        netns = self._netns(container_id)
+        if not self._of(container_id):
+            self._reservations.take(container_id, published)
+            self._published.save(container_id, published)
         with self._lock:
             found = self._of(container_id)
             if any(port.address == endpoint.address for port in found):
                 return
-            number = max((port.number for port in found), default=-1) + 1
             try:
-                reflects, leads_out = bool(self._published.of(container_id)), not endpoint.network.is_internal
-                port = self._join(container_id, netns, endpoint, number, reflects=reflects, leads_out=leads_out)
-                inside = [*map(self._inside_of, found), _inside(number, endpoint)]
-                self._names.lead_out(container_id, leads_out=any(one.leads_out for one in inside))
-                self._rules.add([port])
-                links.reconfigure_inside(netns, inside, new=inside[-1:])
+                self._connect_one_more(container_id, endpoint, found)
             except EngineError:
-                self._take_out(port for port in self._of(container_id) if port.address == endpoint.address)
-                self._names.remove(container_id, number=endpoint.network.number)
+                self._take_out(container_id, endpoint.network.number)
                 raise
             finally:
                 self._names.reload()
-            if not found:
-                self._load_rules()  # its published ports lead there
-                self._route_loopback()
+
+    def _connect_one_more(self, container_id: str, endpoint: Endpoint, found: Sequence[Attached]) -> None:
+        netns, published = self._netns(container_id), self._published.of(container_id)
+        number = max((port.number for port in found), default=-1) + 1
+        inside = [*map(self._inside_of, found), _inside(number, endpoint)]
+        leads_out = any(one.leads_out for one in inside)
+        port = self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
+        self._names.lead_out(container_id, leads_out=leads_out)
+        self._rules.add([port], () if found else [Forward(one, port.address) for one in published])
+        links.reconfigure_inside(netns, inside, new=inside[-1:])
+        if published and not found:
+            self._route_loopback()
 
     def disconnect(self, container_id: str, number: int) -> None:
         """Take a running container out of a network. Its published ports then lead to its next one. Idempotent.
@@ -303,16 +308,24 @@ class Network:
             NetworkError: the kernel refused.
         """
         with self._lock:
-            gone = [port for port in self._of(container_id) if self._is_in(port, number)]
-            self._take_out(gone)
-            self._names.remove(container_id, number=number)
+            self._take_out(container_id, number)
             left = [self._inside_of(port) for port in self._of(container_id)]
             self._names.lead_out(container_id, leads_out=any(one.leads_out for one in left))
             self._names.reload()
-            if gone and self._netns(container_id).exists():
+            if self._netns(container_id).exists():
                 links.reconfigure_inside(self._netns(container_id), left)
-                self._load_rules()
-                self._route_loopback()
+
+    def _take_out(self, container_id: str, number: int) -> None:
+        for port in self._of(container_id):
+            if self._is_in(port, number):
+                links.disconnect(port.name)
+                self._rules.silence(port.port)
+        self._names.remove(container_id, number=number)
+        if not self._of(container_id):
+            self._published.forget(container_id)
+            self._reservations.release(container_id)
+        self._load_rules()
+        self._route_loopback()
 
     def _is_in(self, port: Attached, number: int) -> bool:
         network = self._network_of(port.address)
@@ -324,12 +337,6 @@ class Network:
 
     def _of(self, container_id: str) -> list[Attached]:
         return [port for port in links.attached(self._config.tag) if port.container_id == container_id]
-
-    def _take_out(self, ports: Iterable[Attached]) -> None:
-        """The published ports stay: `_load_rules` leads them elsewhere."""
-        for port in ports:
-            links.disconnect(port.name)
-            self._rules.silence(port.port)
 
     def detach(self, container_id: str) -> None:
         """Remove a container's interfaces, its leave to speak, its ports, its names and its namespace. Idempotent.

@@ -91,7 +91,7 @@ class Networks:
         self.bridges: set[int] = set()
         self.fails = None
 
-    def connect(self, container_id, endpoint, before):
+    def connect(self, container_id, endpoint, before, published=()):
         self.engine.calls.append(("connect", container_id, endpoint, list(before)))
         if self.fails:
             raise self.fails
