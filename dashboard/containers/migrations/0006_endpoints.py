@@ -41,8 +41,4 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.RunPython(keep_addresses, migrations.RunPython.noop),
-        migrations.RemoveField(
-            model_name='container',
-            name='address',
-        ),
     ]
