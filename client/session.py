@@ -12,6 +12,7 @@ from client.errors import ConnectionLost
 from client.locate import Place
 from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_text
 from client.progress import Progress
+from client.screen import Screen
 from client.signals import Signals
 from client.stream import Ended, Stream
 from client.version import version_line
@@ -37,6 +38,7 @@ class Session:
         self._progress = {"out": _progress_on(STDOUT), "err": _progress_on(STDERR)}
         self._connection = Connection.open(place, "/ws/command")
         self._signals = Signals(self._on_signal)
+        self._screen = Screen()
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
@@ -98,6 +100,8 @@ class Session:
             write_text(STDOUT, str(frame.get("text", "")))
         elif kind == "err":
             write_text(STDERR, str(frame.get("text", "")))
+        elif kind == "screen":
+            self._screen.show(str(frame.get("text", "")))
         elif kind == "stream":
             return self._stream(frame)
         elif kind == "error":

@@ -230,6 +230,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "dashboard.core",
+    "dashboard.history",
     "dashboard.jobs",
     "dashboard.accounts",
     "dashboard.catalog",

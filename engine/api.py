@@ -4,7 +4,8 @@ is worked on by one thread at a time.
 
 Life of a container: `create` → `start` → `watch` → (it ends, `on_exit`) → `release` → `start` again or `remove`.
 After a restart of the worker: `prepare`, then for each container `observe`, and `watch` for those that run; `sweep`
-takes away what crashes left. Further commands in a running container are at `engine.execs`.
+takes away what crashes left. Further commands in a running container are at `engine.execs`; pausing and other things
+that are done to a container while it is there, at `engine.operations`.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from engine.containers.lifecycle import Parts, Start, Started
 from engine.containers.locks import ContainerLocks
 from engine.containers.networks import Networks
 from engine.containers.observe import Observed
+from engine.containers.operations import Operations
 from engine.containers.record import Exit, now, read_record
 from engine.containers.states import Action, State, require
 from engine.errors import EngineError, RequestRefused, WrongState
@@ -105,6 +107,7 @@ class Engine:
         self._watcher = ExitWatcher()
         self.execs = Execs(self._parts, self._locks, self._watcher, self._folder)
         self.networks = Networks(self._parts, self._locks, self._folder)
+        self.operations = Operations(self._parts, self._locks, self._folder)
 
     def check_host(self) -> tuple[Finding, ...]:
         """What this host has and lacks, and what each finding means."""
@@ -395,6 +398,7 @@ class Engine:
     def close(self) -> None:
         """Stop watching. Containers go on."""
         self._watcher.close()
+        self.operations.close()
 
     def _folder(self, container_id: str) -> ContainerFolder:
         """Every way in leads through here: an id becomes part of paths, of a control group's and of runc's too.

@@ -21,6 +21,8 @@ from django.db.models import QuerySet
 from dashboard import gateway
 from dashboard.catalog.models import Image, ImageLayer, Layer, LayerState, PullLayer, Tag
 from dashboard.core.events import publish
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
 
@@ -116,6 +118,7 @@ def advance(job_id: int) -> bool:
         if not jobs.finish(job, result=result, progress=progress):
             transaction.set_rollback(True)
             return False
+        record(EventType.IMAGE, "pull", resolved["familiar"], name=resolved["familiar"].partition("@")[0])
     publish("images", {"t": "images", "image": image.image_id})
     return True
 

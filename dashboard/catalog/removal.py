@@ -15,6 +15,8 @@ from dashboard.catalog.models import Image, Layer, Tag
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 
@@ -82,6 +84,7 @@ def _untag(tag: Tag) -> list[str]:
     if tag.tag and not others.exists():
         lines.append(f"Untagged: {familiar_name(tag)}@{tag.digest}")
     tag.delete()
+    record(EventType.IMAGE, "untag", tag.image.image_id, name=shown_name(tag))
     return lines
 
 
@@ -105,7 +108,7 @@ def _by_id(image: Image, *, force: bool) -> list[str]:
         )
         raise ImageInUse(msg)
     if image.containers.exists():
-        is_running = image.containers.filter(state__in=["starting", "running", "stopping"]).exists()
+        is_running = image.containers.filter(state__in=["starting", "running", "paused", "stopping"]).exists()
         how = "cannot be forced" if is_running or force else "must be forced"
         if is_running or not force or not tags:
             msg = f"conflict: unable to delete {image} ({how}) - {_users(image)} using it"
@@ -128,6 +131,7 @@ def _delete(image: Image) -> tuple[list[str], list[Layer]]:
     chains = chain_ids([layer.diff_id for layer in stack])
     kept = _chains_of_others(image, stack[0].pk if stack else None)
     lines = [f"Deleted: {image.image_id}", *(f"Deleted: {chain}" for chain in reversed(chains) if chain not in kept)]
+    record(EventType.IMAGE, "delete", image.image_id, name=image.image_id)
     image.delete()
     wanted = {layer.pk for layer in stack}
     return lines, list(Layer.objects.filter(unused_layers(), pk__in=wanted))

@@ -17,6 +17,8 @@ from dashboard.catalog.pulls import PULL
 from dashboard.catalog.recent import dismiss, recent_pulls
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
+from dashboard.core.many import MOST as MOST_AT_ONCE
+from dashboard.core.many import Refusal, listed, told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.jobs.models import Job
 
@@ -124,6 +126,25 @@ def remove(request: HttpRequest, image_hex: str) -> HttpResponse:
     if request.POST.get("leave"):
         return go_to(reverse("catalog"))
     return said("\n".join(lines[:4]) or _("Removed."))
+
+
+@require_POST
+def remove_selected(request: HttpRequest) -> HttpResponse:
+    """Names, each on its own: one that is refused keeps no other from going."""
+    require(request.user, Permission.IMAGE_REMOVE)
+    chosen = request.POST.getlist("key")
+    if not 0 < len(chosen) <= MOST_AT_ONCE:
+        raise DashboardError(_("Select something first, at most %(most)d at once.") % {"most": MOST_AT_ONCE})
+    done, refused = [], []
+    for reference in chosen:
+        try:
+            shown = services.find_image(reference)
+            require(request.user, Permission.IMAGE_REMOVE, shown)
+            _removed(request, shown, reference)
+            done.append(reference)
+        except DashboardError as error:
+            refused.append(Refusal(reference, reference, str(error)))
+    return told([_("Removed: %(names)s.") % {"names": listed(done)}] if done else [], refused)
 
 
 def _removed(request: HttpRequest, shown: Image, reference: str) -> list[str]:

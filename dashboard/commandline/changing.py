@@ -1,4 +1,4 @@
-"""Commands that change what is there: stop, kill, restart, rm, rmi, wait. Each name has its own outcome."""
+"""Commands that change what is there: stop, kill, restart, rm, rename, pause, rmi, wait. Each name has its own outcome."""
 
 from __future__ import annotations
 
@@ -69,6 +69,33 @@ async def kill(console: Console, request: requests.Kill) -> int:
 async def remove(console: Console, request: requests.Remove) -> int:
     def ask(container: Container) -> Job | None:
         return containers.remove(container, console.user, request.force, request.volumes)
+
+    return await each(console, request.names, lambda name: _act(console, name, ask))
+
+
+async def rename(console: Console, request: requests.Rename) -> int:
+    container = await console.call(containers.find, request.name)
+    await console.call(containers.rename, container, console.user, request.new_name)
+    return 0
+
+
+async def pause(console: Console, request: requests.Pause) -> int:
+    def ask(container: Container) -> Job | None:
+        return containers.pause(container, console.user)
+
+    return await each(console, request.names, lambda name: _act(console, name, ask))
+
+
+async def unpause(console: Console, request: requests.Unpause) -> int:
+    def ask(container: Container) -> Job | None:
+        return containers.unpause(container, console.user)
+
+    return await each(console, request.names, lambda name: _act(console, name, ask))
+
+
+async def update(console: Console, request: requests.Update) -> int:
+    def ask(container: Container) -> Job | None:
+        return containers.update(container, console.user, dict(request.changes))
 
     return await each(console, request.names, lambda name: _act(console, name, ask))
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import DatabaseError
 
 from dashboard import gateway
-from dashboard.commandline import changing, execing, networking, running, showing, storing
+from dashboard.commandline import changing, execing, happening, looking, networking, pruning, running, showing, storing
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
@@ -35,6 +35,10 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Ps: showing.ps,
     requests.Inspect: showing.inspect,
     requests.Port: showing.port,
+    requests.Events: happening.events,
+    requests.Stats: looking.stats,
+    requests.Top: looking.top,
+    requests.Diff: looking.diff,
     requests.Run: running.run,
     requests.Create: running.create,
     requests.Start: running.start,
@@ -46,16 +50,21 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Kill: changing.kill,
     requests.Restart: changing.restart,
     requests.Remove: changing.remove,
+    requests.Rename: changing.rename,
+    requests.Pause: changing.pause,
+    requests.Unpause: changing.unpause,
+    requests.Update: changing.update,
+    requests.ContainerPrune: pruning.containers_prune,
     requests.RemoveImages: changing.remove_images,
     requests.Wait: changing.wait,
     requests.VolumeCreate: storing.create,
     requests.VolumeList: storing.listing,
     requests.VolumeRemove: storing.remove,
-    requests.VolumePrune: storing.prune,
+    requests.VolumePrune: pruning.volumes_prune,
     requests.NetworkCreate: networking.create,
     requests.NetworkList: networking.listing,
     requests.NetworkRemove: networking.remove,
-    requests.NetworkPrune: networking.prune,
+    requests.NetworkPrune: pruning.networks_prune,
     requests.NetworkConnect: networking.connect,
     requests.NetworkDisconnect: networking.disconnect,
 }

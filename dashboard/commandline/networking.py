@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from dashboard import gateway
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
 from dashboard.commandline.following import finished
 from dashboard.containers import services as containers
-from dashboard.core.errors import DashboardError
 from dashboard.grammar import requests
 from dashboard.grammar.netvalues import NetworkChoice
 from dashboard.grammar.networks import render_networks
 from dashboard.networks import services as networks
-
-PRUNE_WARNING = "WARNING! This will remove all custom networks not used by at least one container."
-NO_PROMPT = "Nothing was removed. Say --force to go on."
 
 
 async def create(console: Console, request: requests.NetworkCreate) -> int:
@@ -45,29 +40,6 @@ async def remove(console: Console, request: requests.NetworkRemove) -> int:
         return f"{name}\n"
 
     return await each(console, request.names, one)
-
-
-async def prune(console: Console, request: requests.NetworkPrune) -> int:
-    """There is nobody to ask here: without --force it says what it would do."""
-    found = await console.call(networks.prunable, console.user, request.filters)
-    if not request.force:
-        await console.err(PRUNE_WARNING)
-        await console.err(NO_PROMPT)
-        return 1
-    deleted, code = [], 0
-    for network in found:
-        try:
-            await finished(console, await console.call(networks.remove, network, console.user))
-        except networks.NetworkInUse:
-            continue  # a container has come since
-        except (DashboardError, gateway.EngineError) as error:
-            await console.err(f"Error: {error}")
-            code = 1
-        else:
-            deleted.append(network.name)
-    if deleted:
-        await console.line("\n".join(["Deleted Networks:", *deleted, ""]))
-    return code
 
 
 async def connect(console: Console, request: requests.NetworkConnect) -> int:

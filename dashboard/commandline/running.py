@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -19,6 +20,8 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.gateway.terminal import log_end
 from dashboard.grammar import ContainerOptions, ExecOptions, requests
+from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.times import read_moment
 from dashboard.terminals import sessions
 
 OURS = 125
@@ -216,6 +219,9 @@ async def _start_attached(console: Console, request: requests.Start) -> int:
 async def attach(console: Console, request: requests.Attach) -> int:
     container = await console.call(containers.find, request.name)
     await console.call(require, console.user, Permission.TERMINAL_OPEN, container)
+    if container.state == ContainerState.PAUSED:
+        msg = "You cannot attach to a paused container, unpause it first"
+        raise DashboardError(msg, status=409)
     if container.state not in RUNS:
         msg = "You cannot attach to a stopped container, start it first"
         raise DashboardError(msg, status=409)
@@ -231,6 +237,22 @@ async def attach(console: Console, request: requests.Attach) -> int:
     return await _in_foreground(console, container, query, sig_proxy=request.sig_proxy)
 
 
+def moments(**said: str) -> dict[str, str]:
+    """Flags that name moments, those that were given: nanoseconds since 1970.
+
+    Raises:
+        DashboardError: one that cannot be read (400).
+    """
+    now_ns, read = time.time_ns(), dict[str, str]()
+    for name, text in said.items():
+        try:
+            read |= {name: str(read_moment(text, now_ns=now_ns))} if text else {}
+        except ValueRefused as error:
+            msg = f'invalid value for "{name}": {error}'
+            raise DashboardError(msg, status=400) from error
+    return read
+
+
 async def logs(console: Console, request: requests.Logs) -> int:
     container = await console.call(containers.find, request.name)
     await console.call(require, console.user, Permission.TERMINAL_OPEN, container)
@@ -241,6 +263,7 @@ async def logs(console: Console, request: requests.Logs) -> int:
         "follow": "1" if request.follow else "0",
         "tail": "" if request.tail is None else str(request.tail),
         "timestamps": "1" if request.timestamps else "0",
+        **moments(since=request.since, until=request.until),
     }
     await _send_stream(console, container, "logs", query, sig_proxy=False)
     ended = await console.ended_streams.get()

@@ -29,7 +29,7 @@ from dashboard.grammar import binary_size, human_size, requests
 from dashboard.grammar.listing import render_containers, render_images, wants_sizes
 from dashboard.grammar.ports import port_lines
 from dashboard.grammar.template import Template, as_json
-from dashboard.jobs.host import host_info, host_warnings
+from dashboard.jobs.host import host_info, host_memory, host_warnings
 from dashboard.networks import services as networks
 from dashboard.networks.models import Network
 from dashboard.volumes import services as volumes
@@ -207,8 +207,8 @@ def info_shape(console: Console) -> dict[str, Any]:
         "ServerVersion": settings.VERSION,
         "Containers": states.total(),
         "ContainersRunning": states["running"],
-        "ContainersPaused": 0,
-        "ContainersStopped": states.total() - states["running"],
+        "ContainersPaused": states["paused"],
+        "ContainersStopped": states.total() - states["running"] - states["paused"],
         "Images": catalog.images_for(console.user).count(),
         "Driver": "overlay",
         "BackingLayers": "squashfs",
@@ -220,7 +220,7 @@ def info_shape(console: Console) -> dict[str, Any]:
         "OSType": "linux",
         "Architecture": platform.machine(),
         "NCPU": os.cpu_count() or 1,
-        "MemTotal": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "MemTotal": host_memory(),
         "Name": platform.node(),
         "DockerRootDir": str(config.data),
         "DataFree": disk.free,

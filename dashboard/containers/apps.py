@@ -11,7 +11,9 @@ class ContainersConfig(AppConfig):
         from dashboard.containers import (  # noqa: F401 - importing registers
             exechandlers,
             execreconcile,
+            figures,
             handlers,
             networkhandlers,
+            operationhandlers,
             reconcile,
         )

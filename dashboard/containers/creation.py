@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import mounting, networking, ports
+from dashboard.containers import happenings, mounting, networking, ports
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
@@ -52,6 +52,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     """
     require(user, Permission.CONTAINER_RUN)
     refuse_impossible(options)
+    options = _with_layer_size(options)
     image = find_image(options.image)
     refuse_ports(user, image, options)
     _refuse_other_platform(image, options)
@@ -70,6 +71,15 @@ def create(user: Requester, options: ContainerOptions) -> Container:
         return made
     msg = _("No free name or address was found for the container. Try again.")
     raise DashboardError(msg, status=503)
+
+
+def _with_layer_size(options: ContainerOptions) -> ContainerOptions:
+    """The server's default is written down with the container: its layer is made once and keeps its size whatever the
+    default is later. (The other limits are set anew at each start.)
+    """
+    if options.storage_bytes is not None:
+        return options
+    return replace(options, storage_bytes=gateway.engine_config().limits.writable_bytes or None)
 
 
 def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str) -> Container:
@@ -93,6 +103,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
         )
         networking.claim(user, made, options)
         mounting.claim_volumes(user, made, options)
+        happenings.tell(made, "create")
         return made
 
 
@@ -108,22 +119,32 @@ def _refuse(message: str) -> DashboardError:
     return DashboardError(message, status=400)
 
 
+def refuse_name(name: str) -> None:
+    """What no container can be called.
+
+    Raises:
+        DashboardError: 400.
+    """
+    if not is_container_name(name):
+        msg = f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        raise _refuse(msg)
+
+
 def refuse_impossible(options: ContainerOptions) -> None:
     """What no image could make right.
 
     Raises:
         DashboardError: 400.
     """
-    if options.name and not is_container_name(options.name):
-        msg = f"Invalid container name ({options.name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        raise _refuse(msg)
+    if options.name:
+        refuse_name(options.name)
     if options.hostname and not is_hostname(options.hostname):
         msg = f"invalid hostname format: {options.hostname}"
         raise _refuse(msg)
     if options.workdir and not posixpath.isabs(options.workdir):
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
-    _refuse_limits(options)
+    refuse_limits(options)
     _refuse_host_users(options)
     networking.refuse_impossible(options)
     mounting.refuse_impossible(options)
@@ -165,7 +186,12 @@ def _require_low_ports(user: Requester) -> None:
         raise DashboardError(msg, status=403)
 
 
-def _refuse_limits(options: ContainerOptions) -> None:
+def refuse_limits(options: ContainerOptions) -> None:
+    """Limits that this host does not give.
+
+    Raises:
+        DashboardError: 400.
+    """
     least = gateway.engine_config().limits.memory_minimum_bytes
     if options.memory_bytes and options.memory_bytes < least:
         msg = f"Minimum memory limit allowed is {least // MIB}MB"

@@ -17,9 +17,9 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard import gateway
-from dashboard.containers import states
+from dashboard.containers import happenings, states
 from dashboard.containers.creation import new_id
-from dashboard.containers.models import Container, Exec, ExecState
+from dashboard.containers.models import Container, ContainerState, Exec, ExecState
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, require
@@ -59,12 +59,16 @@ def start(
             tty=options.tty,
             open_stdin=options.interactive,
         )
+        happenings.exec_made(row)
         return row, _submit(START, row, user, rows=rows, columns=columns)
 
 
 def _refuse_unfit(container: Container) -> None:
     """Locked, or several requests at once would each find room for one more."""
     locked = Container.objects.select_for_update().filter(pk=container.pk).first()
+    if locked is not None and locked.state == ContainerState.PAUSED:
+        msg = f"Container {container.container_id} is paused, unpause the container before exec"
+        raise DashboardError(msg, status=409)
     if locked is None or locked.state not in states.RUNS:
         msg = f"container {container.container_id} is not running"
         raise DashboardError(msg, status=409)
@@ -77,6 +81,9 @@ def end(row: Exec, user: Requester) -> Job | None:
     """Ask it to end, and kill it soon after; None when it has ended, which is no error."""
     require(user, Permission.CONTAINER_EXEC, row.container)
     row.refresh_from_db()
+    if row.state != ExecState.EXITED and row.container.state == ContainerState.PAUSED:
+        msg = f"Container {row.container.container_id} is paused, unpause the container first"
+        raise DashboardError(msg, status=409)
     return None if row.state == ExecState.EXITED else _submit(END, row, user)
 
 
@@ -93,11 +100,16 @@ def announce(row: Exec, *, state: str | None = None) -> None:
     payload = {"t": "exec", "id": row.exec_id, "state": state or row.state, "exit_code": row.exit_code}
     publish(f"exec.{row.exec_id}", payload)
     publish(f"execs.{row.container.container_id}", payload)
+    publish("execs", payload)
 
 
 def change(row: Exec, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches."""
-    changed = row.move(among=among, to=to, **fields)
+    """`Process.move`, written down and told to who watches."""
+    with transaction.atomic():
+        before = Exec.objects.select_for_update().filter(pk=row.pk).values_list("state", flat=True).first()
+        changed = row.move(among=among, to=to, **fields)
+        if changed and before is not None:
+            happenings.exec_changed(row, before)
     if changed:
         announce(row)
     return changed

@@ -9,6 +9,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from dashboard.core.sentences import translated
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
@@ -39,7 +40,32 @@ def _size(text: str) -> int | None:
         raise forms.ValidationError(_("A number and a unit, for example 512m or 1g.")) from error
 
 
-class RunForm(forms.Form):
+class LimitsForm(forms.Form):
+    """An empty field is the server's default."""
+
+    memory = forms.CharField(label=gettext_lazy("Memory"), required=False, max_length=20)
+    cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
+    pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: Django's own
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.error_messages |= _OURS
+
+    def clean_memory(self) -> int | None:
+        return _size(self.cleaned_data["memory"])
+
+    def clean_cpus(self) -> int | None:
+        text: str = self.cleaned_data["cpus"]
+        if not text:
+            return None
+        try:
+            return read_cpus(text)
+        except ValueRefused as error:
+            raise forms.ValidationError(_("A number, for example 1.5.")) from error
+
+
+class RunForm(LimitsForm):
     image = forms.CharField(label=gettext_lazy("Image"), max_length=600)
     command = forms.CharField(label=gettext_lazy("Command"), required=False, max_length=4000)
     name = forms.CharField(label=gettext_lazy("Name"), required=False, max_length=128)
@@ -50,20 +76,12 @@ class RunForm(forms.Form):
     user = forms.CharField(label=gettext_lazy("User"), required=False, max_length=128)
     hostname = forms.CharField(label=gettext_lazy("Host name"), required=False, max_length=253)
     entrypoint = forms.CharField(label=gettext_lazy("Entrypoint"), required=False, max_length=1000)
-    memory = forms.CharField(label=gettext_lazy("Memory"), required=False, max_length=20)
-    cpus = forms.CharField(label=gettext_lazy("Processors"), required=False, max_length=12)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
-    pids = forms.IntegerField(label=gettext_lazy("Processes"), required=False, min_value=1, max_value=1_000_000)
     network = forms.CharField(label=gettext_lazy("Network"), required=False, max_length=128)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
     publish_all = forms.BooleanField(
         label=gettext_lazy("Publish every port that the image exposes (-P)"), required=False
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:  # Any: Django's own
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.error_messages |= _OURS
 
     def clean_command(self) -> tuple[str, ...]:
         return _split(self.cleaned_data["command"])
@@ -75,9 +93,6 @@ class RunForm(forms.Form):
                 _("Letters, digits, “_”, “.” and “-”, at least two, the first a letter or digit.")
             )
         return name
-
-    def clean_memory(self) -> int | None:
-        return _size(self.cleaned_data["memory"])
 
     def clean_storage(self) -> int | None:
         return _size(self.cleaned_data["storage"])
@@ -92,7 +107,7 @@ class RunForm(forms.Form):
             try:
                 read_volume(item)
             except ValueRefused as error:
-                sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": error}
+                sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": translated(str(error))}
                 raise forms.ValidationError(sentence) from error
 
     def clean_network(self) -> str:
@@ -101,15 +116,6 @@ class RunForm(forms.Form):
             raise forms.ValidationError(_("There is no such network."))
         return name
 
-    def clean_cpus(self) -> int | None:
-        text: str = self.cleaned_data["cpus"]
-        if not text:
-            return None
-        try:
-            return read_cpus(text)
-        except ValueRefused as error:
-            raise forms.ValidationError(_("A number, for example 1.5.")) from error
-
     def clean_publish(self) -> tuple[str, ...]:
         """Each as after `-p`, with spaces between."""
         try:
@@ -117,7 +123,7 @@ class RunForm(forms.Form):
         except ValueRefused as error:
             raise forms.ValidationError(
                 _("%(reason)s. Ports are written as 8080:80, 127.0.0.1:8080:80 or 8000-8010:8000-8010/udp.")
-                % {"reason": error}
+                % {"reason": translated(str(error))}
             ) from error
 
     @property

@@ -7,16 +7,17 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from django.db import close_old_connections
+from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, mounting, networking, ports, states
+from dashboard.containers import happenings, lifecycle, mounting, networking, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
 from dashboard.containers.models import Container, ContainerState, IdMode
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
+from dashboard.grammar.values import signal_number
 from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes.handlers import remove_now
 
@@ -29,6 +30,18 @@ _long_waits = threading.BoundedSemaphore(LONG_WAITS)
 def _container(context: JobContext) -> Container | None:
     wanted = str(context.params["container_id"])
     return Container.objects.select_related("image").filter(container_id=wanted).first()
+
+
+def container_of(context: JobContext) -> Container:
+    """The container that a job is about.
+
+    Raises:
+        WrongState: it is gone.
+    """
+    container = _container(context)
+    if container is None:
+        raise _gone(context)
+    return container
 
 
 def _gone(context: JobContext) -> gateway.WrongState:
@@ -68,9 +81,7 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
 
 @handler(lifecycle.START, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def start_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state == ContainerState.STARTING:
         _start(container, rows=int(context.params.get("rows") or 24), columns=int(context.params.get("columns") or 80))
     elif container.state != ContainerState.RUNNING and container.error:
@@ -150,9 +161,7 @@ def ended_now(container_id: str, ended: gateway.Exit) -> None:
 
 @handler(lifecycle.STOP, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def stop_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     _stop(container, context)
     return {}
 
@@ -200,26 +209,26 @@ def write_end(container: Container) -> None:
 
 @handler(lifecycle.KILL, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def kill_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
-    gateway.engine().kill(container.container_id, str(context.params.get("signal") or "KILL"))
+    container = container_of(context)
+    signal = str(context.params.get("signal") or "KILL")
+    gateway.engine().kill(container.container_id, signal)
+    happenings.tell(container, "kill", signal=signal_number(signal) or signal)
+    states.change(container, among=[ContainerState.PAUSED], to=ContainerState.RUNNING)
     return {}
 
 
 @handler(lifecycle.RESTART, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def restart_container(context: JobContext) -> object:
-    container = _container(context)
-    if container is None:
-        raise _gone(context)
+    container = container_of(context)
     if container.state in states.UP:
-        states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
+        states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
         _stop(container, context)
     with lifecycle.telling_refusal(container):
         begun = lifecycle.begin(container)
     if begun:
         gateway.engine().release(container.container_id)
         _start(container, rows=24, columns=80)
+        happenings.tell(container, "restart")
     return {}
 
 
@@ -234,6 +243,7 @@ def remove_container(context: JobContext) -> object:
     try:
         if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
             engine.stop(container.container_id, 0, "KILL")
+            happenings.died(container, engine.observe(container.container_id).exit)
         engine.remove(container.container_id)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
@@ -241,7 +251,9 @@ def remove_container(context: JobContext) -> object:
         raise
     left = mounting.let_go(container, anonymous=bool(context.params.get("volumes")))
     states.announce(container, state="removed")
-    container.delete()
+    with transaction.atomic():
+        happenings.tell(container, "destroy")
+        container.delete()
     for volume in left:
         try:
             remove_now(volume)

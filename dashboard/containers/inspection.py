@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dashboard import gateway
-from dashboard.containers import mounting, networking, ports, states
+from dashboard.containers import mounting, networking, ports
 from dashboard.containers.creation import effective_command
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
@@ -45,6 +45,7 @@ _FILTERS = {
     "publish": _is_port,
     "expose": _is_port,
 }
+_RUNS = frozenset({"running", "paused"})  # as Docker's, a paused one runs
 _HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
 
 
@@ -58,8 +59,8 @@ def _state(container: Container) -> dict[str, Any]:
     word = docker_state(container)
     return {
         "Status": word,
-        "Running": word == "running",
-        "Paused": False,
+        "Running": word in _RUNS,
+        "Paused": word == "paused",
         "Restarting": False,
         "OOMKilled": container.oom_killed,
         "Dead": word == "dead",
@@ -258,7 +259,7 @@ def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Cont
     rows = list(containers)
     shows_all = request.all or request.last >= 0 or any(name in {"status", "exited"} for name, _ in request.filters)
     if not shows_all:
-        rows = [row for row in rows if row.state in states.UP and docker_state(row) == "running"]
+        rows = [row for row in rows if docker_state(row) in _RUNS]
     for name in {name for name, _ in request.filters}:
         values = [value for other, value in request.filters if other == name]
         rows = [row for row in rows if _keeps(row, name, values)]

@@ -46,6 +46,7 @@ def _refuse_state(container: Container) -> DashboardError:
         ContainerState.DEAD: f"container {container.name} is dead and can only be removed",
         ContainerState.STOPPING: f"container {container.name} is being stopped",
         ContainerState.STARTING: f"container {container.name} is being started",
+        ContainerState.PAUSED: "cannot start a paused container, try unpause instead",
     }
     sentence = words.get(ContainerState(container.state), f"Container {container.container_id} is not running")
     return DashboardError(sentence, status=409)
@@ -114,15 +115,17 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
     container.refresh_from_db()
     if container.state in states.DOWN:
         return None
-    among = [ContainerState.RUNNING]
     with transaction.atomic():
-        if not states.change(container, among=among, to=ContainerState.STOPPING) and container.state not in states.UP:
+        if (
+            not states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
+            and container.state not in states.UP
+        ):
             raise _refuse_state(container)
         return _submit(STOP, container, user, timeout_s=_seconds(timeout_s), signal=signal)
 
 
 def kill(container: Container, user: Requester, signal: str = "KILL") -> Job:
-    """Send a signal to its first process.
+    """Send a signal to its first process. A paused one goes on with it, as in Docker.
 
     Raises:
         DashboardError: no such signal (400); it does not run (409).
@@ -158,6 +161,9 @@ def remove(container: Container, user: Requester, force: bool = False, volumes: 
     with transaction.atomic():
         if states.change(container, among=among, to=ContainerState.REMOVING):
             return _submit(REMOVE, container, user, volumes=volumes)
+    if container.state == ContainerState.PAUSED:
+        msg = f'cannot remove container "/{container.name}": container is paused and must be unpaused first'
+        raise DashboardError(msg, status=409)
     if container.state in states.UP:
         msg = (
             f'cannot remove container "/{container.name}": container is running: '

@@ -21,6 +21,7 @@ class ContainerState(models.TextChoices):
     CREATED = "created"
     STARTING = "starting"
     RUNNING = "running"
+    PAUSED = "paused"
     STOPPING = "stopping"
     EXITED = "exited"
     REMOVING = "removing"

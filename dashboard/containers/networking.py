@@ -162,6 +162,7 @@ def connect(user: Requester, container: Container, choice: NetworkChoice) -> Job
             raise DashboardError(msg)
         _refuse_hidden_ports(found, network, there)
         made = insert(user, found, choice, max((one.position for one in there), default=-1) + 1)
+        networks.tell(network, "connect", container=found.container_id)
         states.announce(found)
         networks.announce(network)
         return _submit(CONNECT, found, made, user) if found.state in states.RUNS and made.address else None
@@ -191,9 +192,7 @@ def disconnect(user: Requester, container: Container, network: Network) -> Job |
             _refuse_mixed(left, ContainerOptions.from_json(found.options))
         if found.state in states.RUNS and endpoint.address:
             return _submit(DISCONNECT, found, endpoint, user)
-        endpoint.delete()
-    states.announce(found)
-    networks.announce(network)
+        leave(found, endpoint)
     return None
 
 
@@ -222,7 +221,9 @@ def _submit(kind: str, container: Container, endpoint: Endpoint, user: Requester
 def leave(container: Container, endpoint: Endpoint) -> None:
     """The row goes, and who watches is told."""
     network = endpoint.network
-    endpoint.delete()
+    with transaction.atomic():
+        networks.tell(network, "disconnect", container=container.container_id)
+        endpoint.delete()
     states.announce(container)
     networks.announce(network)
 

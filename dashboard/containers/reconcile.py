@@ -4,7 +4,8 @@
     STARTING          start job alive               leave it to the job
                       running                       RUNNING, watched                                   (F13)
                       a start that was cut off      undone; CREATED or EXITED with the stage           (F13, F20)
-    RUNNING, STOPPING running                       watched; STOPPING without a job: RUNNING again
+    RUNNING, PAUSED,  running                       watched; as the kernel says, paused or not
+    STOPPING                                        STOPPING without a job: the same
                       ended                         EXITED with its code, or unknown                   (F17, F18, F40)
                       monitor lost                  ended by us, EXITED, code unknown                  (F16)
                       nothing there                 EXITED, unknown
@@ -22,7 +23,7 @@ import logging
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, ports, states
+from dashboard.containers import lifecycle, operations, ports, states
 from dashboard.containers.handlers import ended_now, watch
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core import clock
@@ -82,7 +83,7 @@ def sweep(known: set[str]) -> None:
 
 def reconcile_one(row: Container, live: set[str]) -> None:
     """Make one row true. Does nothing where a live job is at work on it. `live` was read after `row`."""
-    kinds = (lifecycle.START, lifecycle.RESTART, lifecycle.REMOVE)
+    kinds = (lifecycle.START, lifecycle.RESTART, lifecycle.REMOVE, *operations.HELD)
     if any(lifecycle.key_of(kind, row) in live for kind in kinds):
         return
     seen = gateway.engine().observe(row.container_id)
@@ -104,8 +105,9 @@ def reconcile_one(row: Container, live: set[str]) -> None:
 
 def _is_true(row: Container, seen: gateway.Observed) -> bool:
     """The case of nearly all rows nearly always, found without the database."""
-    if row.state == ContainerState.RUNNING:
-        return bool(seen.state == gateway.State.RUNNING and gateway.engine().is_watching(row.container_id))
+    if row.state in states.STEADY:
+        is_so = seen.state == gateway.State.RUNNING and seen.paused == (row.state == ContainerState.PAUSED)
+        return bool(is_so and gateway.engine().is_watching(row.container_id))
     lives = seen.state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}
     return row.state in states.DOWN and not lives and not row.auto_remove
 
@@ -132,10 +134,14 @@ def _is_running(row: Container, seen: gateway.Observed, *, is_stopping: bool) ->
             exit_code=None,
             error="",
         )
-    elif row.state == ContainerState.STOPPING and not is_stopping:
-        states.change(row, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
+    elif row.state != (is_now := _steady(seen)) and not (row.state == ContainerState.STOPPING and is_stopping):
+        states.change(row, among=[row.state], to=is_now)
     if not gateway.engine().is_watching(row.container_id):
         watch(row)
+
+
+def _steady(seen: gateway.Observed) -> ContainerState:
+    return ContainerState.PAUSED if seen.paused else ContainerState.RUNNING
 
 
 def _is_not_running(row: Container, seen: gateway.Observed) -> None:

@@ -28,11 +28,13 @@ from dashboard.containers.lifecycle import (
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
 from dashboard.containers.networking import connect as connect_network
 from dashboard.containers.networking import disconnect as disconnect_network
+from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
 from dashboard.containers.ports import shown as shown_ports
 
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
+    "changes",
     "chosen_containers",
     "connect_network",
     "container_line",
@@ -46,15 +48,22 @@ __all__ = [
     "find_exec",
     "inspect",
     "inspect_sizes",
+    "is_down",
     "is_watched",
     "kill",
     "measure",
+    "pause",
+    "processes",
+    "prunable",
     "remove",
     "remove_if_due",
+    "rename",
     "restart",
     "shown_ports",
     "start",
     "start_exec",
     "stop",
+    "unpause",
+    "update",
     "wait_exit",
 ]

@@ -1,7 +1,9 @@
 """Every change of a container's row, conditional on the state it comes from, and told to who watches.
 
     CREATED ──▶ STARTING ──▶ RUNNING ──▶ STOPPING ──▶ EXITED ──▶ STARTING …
-        any but the middle three ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+                             │     ▲        ▲
+                             └▶ PAUSED ─────┘
+        any but those in between ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
 
 If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
 """
@@ -14,11 +16,13 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
+from dashboard.containers import happenings
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
-UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.STOPPING)
-RUNS = (ContainerState.RUNNING, ContainerState.STOPPING)  # its program does, until the last moment
+UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
+RUNS = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)  # its program lives
+STEADY = (ContainerState.RUNNING, ContainerState.PAUSED)
 DOWN = (ContainerState.CREATED, ContainerState.EXITED, ContainerState.DEAD)
 MONITOR_LOST = "The container's monitor was lost, so the container was ended and its exit code is unknown."
 
@@ -37,11 +41,15 @@ def announce(container: Container, *, state: str | None = None) -> None:
 
 
 def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, and tell who watches. One that is not up any more has no ports of the host."""
+    """`Process.move`, written down and told to who watches. One that is not up any more has no ports of the host."""
     with transaction.atomic():
+        locked = Container.objects.select_for_update().filter(pk=container.pk)
+        before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
+        if changed and before is not None:
+            happenings.changed(container, before, fields)
     if changed:
         announce(container)
     return changed

@@ -10,21 +10,28 @@ from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import mounting, networkviews, services, states
+from dashboard.containers import figures, many, mounting, networkviews, services, states
 from dashboard.containers.execs import UP
-from dashboard.containers.forms import RunForm
-from dashboard.containers.limits import limits_in_force
+from dashboard.containers.forms import LimitsForm, RunForm
+from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
+from dashboard.core.many import MOST as MOST_AT_ONCE
+from dashboard.core.many import told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.core.sentences import reason
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
+from dashboard.grammar.processes import USER_ORIENTED, Now, ProcessLine, cells, titles
+from dashboard.grammar.values import write_cpus, write_size
+from dashboard.jobs.host import host_memory
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
 from dashboard.networks.models import Network
@@ -32,11 +39,15 @@ from dashboard.networks.predefined import BRIDGE
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
-_TABS = ("overview", "logs", "inspect")
+MOST_CHANGES = 2000
+STOP_POLLING = 286  # htmx's own
+_TABS = ("overview", "logs", "processes", "changes", "inspect")
+LOOK_S = 10  # how long a page waits for the engine to look into a container
 _PARTS = {
     "head": "containers/head.html",
     "execs": "containers/execs.html",
     "networks": "containers/networks.html",
+    "now": "containers/now.html",
 }
 
 
@@ -54,13 +65,19 @@ def _listed(request: HttpRequest) -> QuerySet[Container]:
 @require_safe
 def containers(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.CONTAINER_VIEW)
+    part, taken = request.GET.get("part"), figures.newest()
+    if part == "figures":
+        rows = _listed(request)
+        return page(
+            request, "containers/figures.html", {"figures": [(row, taken.get(row.container_id)) for row in rows]}
+        )
     context = {
         "containers": _listed(request),
+        "taken": taken,
         "query": request.GET.get("q", ""),
         "only_running": request.GET.get("state") == "running",
         "has_any": Container.objects.exists(),
     }
-    part = request.GET.get("part")
     if part == "found":
         return at_address(page(request, "containers/found.html", context), request)
     return page(request, "containers/rows.html" if part == "rows" else "containers/list.html", context)
@@ -76,6 +93,9 @@ def _container(request: HttpRequest, container_id: str, permission: Permission) 
 
 @require_safe
 def container(request: HttpRequest, container_id: str) -> HttpResponse:
+    if request.GET.get("part") == "now" and not Container.objects.filter(container_id=container_id).exists():
+        require(request.user, Permission.CONTAINER_VIEW)
+        return HttpResponse(status=STOP_POLLING)
     shown = _container(request, container_id, Permission.CONTAINER_VIEW)
     tab = request.GET.get("tab", "overview")
     options = ContainerOptions.from_json(shown.options) if shown.options else None
@@ -85,16 +105,57 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "options": options,
         "line": to_line(options) if options else "",
         "limits": limits_in_force(options) if options else None,
+        "limits_form": _limits_form(options) if options else None,
         "slabs": slabs_of(shown.image.stack.select_related("layer")),
         "is_up": shown.state in states.UP,
         "mounts": mounting.shapes(shown, options) if options else [],
+        "taken": figures.newest().get(shown.container_id),
+        "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
     }
     context |= networkviews.places(shown)
+    context |= _looked_into(request, shown, tab)
     if tab == "inspect":
         context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
     return page(request, _PARTS.get(request.GET.get("part", ""), "containers/container.html"), context)
+
+
+def _looked_into(request: HttpRequest, shown: Container, tab: str) -> dict[str, object]:
+    """What only the engine can see. Why it cannot be told now stands in its place on the page."""
+    ask = {"processes": services.processes, "changes": services.changes}.get(tab)
+    if ask is None or (tab == "processes" and shown.state not in states.RUNS):
+        return {}
+    try:
+        job = outcome(ask(shown, request.user), LOOK_S)
+    except DashboardError as error:
+        return {"look_error": str(error)}
+    if job is None:
+        return {"look_error": _("The engine has not answered yet. Load the page again in a moment.")}
+    if tab == "changes":
+        found = job.result.get("changes", [])
+        return {"changes": found[:MOST_CHANGES], "change_count": len(found)}
+    now = Now(timezone.localtime(), host_memory())
+    lines = [ProcessLine.from_json(one) for one in job.result.get("processes", ())]
+    return {
+        "titles": titles(USER_ORIENTED),
+        "processes": [_labelled(cells(line, USER_ORIENTED, now)) for line in lines],
+    }
+
+
+def _labelled(said: list[str]) -> list[tuple[str, str]]:
+    return list(zip(titles(USER_ORIENTED), said, strict=True))
+
+
+def _limits_form(options: ContainerOptions) -> LimitsForm:
+    """As it was asked for; empty where nothing was said."""
+    memory, cpus, pids = asked(options.memory_bytes), asked(options.nano_cpus), asked(options.pids_limit)
+    first = {
+        "memory": "" if memory is None else write_size(memory),
+        "cpus": "" if cpus is None else write_cpus(cpus),
+        "pids": pids,
+    }
+    return LimitsForm(initial=first, auto_id="limit-%s")
 
 
 def _choices() -> list[str]:
@@ -117,18 +178,25 @@ def run(request: HttpRequest) -> HttpResponse:
     try:
         made = services.create(request.user, options)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=422)
+        return _run_refused(request, form, error, status=422)
     try:
         _finished(services.start(made, request.user, 24, 80), timeout_s=20)
     except DashboardError as error:
-        form.add_error(None, str(error))
-        return _run_page(request, form, line=to_line(options), status=409, made=made)
+        return _run_refused(request, form, error, status=409, made=made)
     return _opened(request, made)
 
 
+def _run_refused(
+    request: HttpRequest, form: RunForm, error: DashboardError, *, status: int, made: Container | None = None
+) -> HttpResponse:
+    """What is wrong in general, where that is known, stands above the sentence, which may be Docker's."""
+    form.add_error(None, str(error))
+    why = "" if error.code == DashboardError.code else reason(error.code)
+    return _run_page(request, form, line=to_line(form.options()), status=status, made=made, why=why)
+
+
 def _run_page(
-    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None
+    request: HttpRequest, form: RunForm, *, line: str, status: int = 200, made: Container | None = None, why: str = ""
 ) -> HttpResponse:
     """`made` could not be started. As in Docker it stays, unless `--rm` was asked for."""
     is_removed = made is not None and made.auto_remove
@@ -136,9 +204,16 @@ def _run_page(
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
     names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
-    context: dict[str, object] = {"form": form, "line": line, "choices": _choices(), "port_help": port_help}
-    context |= {"volume_names": names, "default_network": BRIDGE}
-    context["networks"] = Network.objects.exclude(name=BRIDGE).values_list("name", flat=True)[:MOST_NAMES]
+    context = {
+        "form": form,
+        "line": line,
+        "choices": _choices(),
+        "port_help": port_help,
+        "volume_names": names,
+        "default_network": BRIDGE,
+        "networks": Network.objects.exclude(name=BRIDGE).values_list("name", flat=True)[:MOST_NAMES],
+        "why": why,
+    }
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}
     return page(request, "containers/run.html", context, status=status)
 
@@ -218,6 +293,45 @@ def kill(request: HttpRequest, container_id: str) -> HttpResponse:
 
 
 @require_POST
+def pause(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.pause(found, request.user), 15)
+
+
+@require_POST
+def unpause(request: HttpRequest, container_id: str) -> HttpResponse:
+    return _act(request, container_id, lambda found: services.unpause(found, request.user), 15)
+
+
+@require_POST
+def rename(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    services.rename(found, request.user, request.POST.get("name", "").strip())
+    if is_htmx(request):
+        return said(_("It is called %(name)s now.") % {"name": found.name})
+    return redirect("container", found.container_id)
+
+
+@require_POST
+def update(request: HttpRequest, container_id: str) -> HttpResponse:
+    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    form = LimitsForm(request.POST)
+    if not form.is_valid():
+        name, sentences = next(iter(form.errors.items()))
+        msg = f"{form.fields[name].label}: {sentences[0]}"
+        raise DashboardError(msg, status=400)
+    names = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids": "pids_limit"}
+    changes = {field: form.cleaned_data[name] for name, field in names.items()}
+    _finished(services.update(found, request.user, changes), timeout_s=15)
+    address = reverse("container", args=[found.container_id])
+    if not is_htmx(request):
+        return redirect(address)
+    response = go_to(address)
+    message = _("%(name)s has these limits from now on.") % {"name": found.name}
+    response["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": "success"}})
+    return response
+
+
+@require_POST
 def restart(request: HttpRequest, container_id: str) -> HttpResponse:
     return _act(request, container_id, lambda found: services.restart(found, request.user), 30)
 
@@ -230,6 +344,18 @@ def remove(request: HttpRequest, container_id: str) -> HttpResponse:
     if is_htmx(request) and not request.POST.get("leave"):
         return said(_("%(name)s is removed.") % {"name": found.name})
     return _answer(request, leave=True)
+
+
+@require_POST
+def act_on_selected(request: HttpRequest) -> HttpResponse:
+    """Each row's own right is asked for by what is done to it."""
+    require(request.user, Permission.CONTAINER_VIEW)
+    action = many.ACTIONS.get(request.POST.get("action", ""))
+    chosen = request.POST.getlist("key")
+    if action is None or not 0 < len(chosen) <= MOST_AT_ONCE:
+        raise DashboardError(_("Select something first, at most %(most)d at once.") % {"most": MOST_AT_ONCE})
+    came_of_it = many.act(action, chosen, request.user)
+    return told(came_of_it.sentences(action), came_of_it.refused)
 
 
 @require_POST

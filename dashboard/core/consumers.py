@@ -5,6 +5,8 @@ who is it (the session, or a bearer secret from this same host), may they do thi
 asked again every 5 s for as long as the connection lives, because a socket outlives a logout, a password change and a
 lost right (WS-04). A thing that somebody may not see answers exactly as one that does not exist (WS-03).
 
+Sentences are said in the language that the person reads; on the command line in English, as Docker's are.
+
 Close codes: 4401 not signed in, 4403 not allowed, 4404 not there, 4413 message too big, 4429 too many sockets (WS-09: one
 person cannot take all of a process's). A browser can only see a code of
 a connection that was accepted, so refusals accept first and send nothing else but an error.
@@ -30,12 +32,16 @@ from django.contrib.auth import get_user
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import Error as DatabaseError
 from django.http import HttpRequest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from dashboard.core import gate
+from dashboard.core.language import language_for
+from dashboard.core.sentences import translated
 
 UNAUTHENTICATED, DENIED, UNKNOWN, TOO_BIG, TOO_MANY, BROKEN = 4401, 4403, 4404, 4413, 4429, 4500
 MESSAGE_LIMIT_BYTES = 64 * 1024
+REASON_LIMIT_BYTES = 123
+ENGLISH = "en"
 MOST_OF_PERSON, MOST_OF_PROCESS = 200, 4000
 RECHECK_S = 5.0
 _log = logging.getLogger(__name__)
@@ -50,6 +56,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     recheck_s: ClassVar[float] = RECHECK_S
 
     user: AbstractBaseUser
+    language = ENGLISH
     target: Any = None  # whatever `find_target` returned: each consumer knows its own type
     _guard: asyncio.Task[None] | None = None
     _counted_for: int | None = None
@@ -76,7 +83,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     # The guard
 
     async def connect(self) -> None:
-        code, sentence = await database_sync_to_async(self._admit)()
+        code, sentence = await database_sync_to_async(self._greet)()
         if code:
             await self.accept()
             await self.refuse(code, sentence)
@@ -117,13 +124,22 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     async def refuse(self, code: int, sentence: str) -> None:
         """Say why, and close. Nothing that arrives afterwards is looked at."""
         await self._end()
-        await self.send(text_data=json.dumps({"t": "error", "message": sentence}))
-        await self.close(code=int(code), reason=sentence[:100])  # Daphne takes plain numbers only
+        await self.send(text_data=json.dumps({"t": "error", "message": self.said(sentence)}))
+        await self.close(code=int(code), reason=self._reason(sentence))  # Daphne takes plain numbers only
 
     async def finish(self, code: int, reason: str = "") -> None:
         """Close because the work is done."""
         await self._end()
-        await self.close(code=int(code), reason=reason[:100])
+        await self.close(code=int(code), reason=self._reason(reason))
+
+    def said(self, sentence: str) -> str:
+        """In the language of whoever is at the other end."""
+        with translation.override(self.language):
+            return translated(sentence)
+
+    def _reason(self, sentence: str) -> str:
+        """What fits into a close frame: RFC 6455 leaves 123 bytes, and Hangul takes three for each syllable."""
+        return self.said(sentence).encode()[:REASON_LIMIT_BYTES].decode(errors="ignore")
 
     def allows(self, permission: gate.Permission) -> bool:
         """In a database thread: a further right on the same target."""
@@ -173,6 +189,10 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
                 await self.refuse(code, sentence)
                 return
 
+    def _greet(self) -> tuple[int, str]:
+        self.language = _language_of(self.scope)
+        return self._admit()
+
     def _admit(self) -> tuple[int, str]:
         """(0, "") or a close code and a sentence. Reads the database: everything as it is now."""
         user = _current_user(self.scope)
@@ -198,6 +218,17 @@ def _current_user(scope: Any) -> AbstractBaseUser | None:
     secret = _bearer(scope)
     user = _user_of_secret(secret) if secret else _user_of_session(scope)
     return user if user is not None and user.is_active else None
+
+
+def _language_of(scope: Any) -> str:
+    """English for who comes with a secret: that is a command line."""
+    if _bearer(scope):
+        return ENGLISH
+    request = HttpRequest()
+    headers = {name.lower(): value for name, value in scope.get("headers", ())}
+    request.META["HTTP_ACCEPT_LANGUAGE"] = headers.get(b"accept-language", b"").decode("latin-1")
+    request.COOKIES = scope.get("cookies") or {}
+    return language_for(_user_of_session(scope), request)
 
 
 def _bearer(scope: Any) -> str:

@@ -1,4 +1,4 @@
-"""Every sentence that the engine and the workers have for people, as gettext finds it. `sentences` looks them up.
+"""Every sentence that the engine has for people, as gettext finds it. `sentences` looks them up.
 
 `{…}` stands for whatever is put there; what stands at `{what}` and `{why}` is looked up again. Lines that imitate
 Docker's are not here on purpose: they are the same in every language. If you add one to the engine: a test walks its
@@ -12,6 +12,7 @@ from typing import Final
 from django.utils.translation import gettext_noop
 
 from dashboard.core.network_words import NETWORKS
+from dashboard.core.operation_words import OPERATIONS
 
 # What `engine.containers.hostcheck` says; `{…}` stands for whatever it puts there.
 FINDINGS: Final = (
@@ -407,21 +408,13 @@ ERRORS: Final = (
     ),
     gettext_noop("The host's policy does not allow what is mounted at {path}."),
     gettext_noop("{path} could not be mounted: {problem}."),
+    *OPERATIONS,
     gettext_noop("Nothing can be mounted at {path}: /proc, /sys and /dev belong to the system."),
     gettext_noop("Nothing can be mounted at {path}: Berth writes this file anew for each container."),
     gettext_noop("Paths of mounts may not contain control characters or be longer than 4096."),
     gettext_noop("A tmpfs may allow 'exec' and 'suid' only."),
     gettext_noop("The mode of a tmpfs must be between 0 and 7777."),
     gettext_noop("invalid size of a tmpfs: '{size}'"),
-    # Commands in containers
-    gettext_noop("'{id}' is not the id of a command in a container."),
-    gettext_noop("'{id}' is not the id of a command."),
-    gettext_noop("The host's policy does not allow this command: {problem}."),
-    gettext_noop("This image has no shell (no bash, ash or sh), so none can be opened in its containers."),
-    gettext_noop("The command was started already."),
-    gettext_noop("The command could not be started: {problem}."),
-    gettext_noop("The command is still running."),
-    gettext_noop("The command does not end, although it was killed."),
     # Terminals
     gettext_noop("The detach keys are at most {limit}."),
     gettext_noop("Unknown character: '{character}'. Detach keys are like ctrl-p,ctrl-q."),
@@ -457,31 +450,4 @@ PARTS: Final = (
     gettext_noop("place of a mount"),
     gettext_noop("{problem} for the container's root"),
     gettext_noop("in a folder of the host Berth makes nothing"),
-)
-
-# What jobs and containers say beside the engine.
-OWN: Final = (
-    gettext_noop("Its worker was lost {count} times; Berth gave up on it."),
-    gettext_noop("Berth made a mistake here. The log of its workers has the details."),
-    gettext_noop("The person who asked for this has no account any more."),
-    gettext_noop("The account that asked for this is no longer active."),
-    gettext_noop("The person who asked for this may not do it any more."),
-    gettext_noop("No worker knows how to do '{kind}'."),
-    gettext_noop("'{kind}' is not done by this worker."),
-    gettext_noop("The database did not answer: {problem}"),
-    gettext_noop("Nobody waits for this layer any more."),
-    gettext_noop(
-        "{count} containers are being stopped with a long wait already. Stop this one within {seconds} seconds, or kill it."
-    ),
-    gettext_noop("The container was gone when Berth looked for it."),
-    gettext_noop("The command was gone when Berth looked for it."),
-    gettext_noop("The container's monitor was lost, so the container was ended and its exit code is unknown."),
-    gettext_noop("The start was cut off at the step '{step}'. Start it again."),
-    gettext_noop("The start was cut off. Start it again."),
-    gettext_noop("It could not be removed: {why}"),
-    gettext_noop("A container has at most {limit} mounts."),
-    gettext_noop("Ports of the host below {limit} are published by administrators only. Name a higher one."),
-    gettext_noop("Cancelled."),
-    gettext_noop("Other containers took the ids that were chosen for this one. Start it again."),
-    gettext_noop("The work was cancelled."),
 )

@@ -14,7 +14,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.core.engine_words import ERRORS, FINDINGS, OWN, PARTS
+from dashboard.core.engine_words import ERRORS, FINDINGS, PARTS
+from dashboard.core.own_words import OWN, STREAMS, TYPED
 
 # Why a job failed, in general, by its error code; the engine's own sentence stands below it.
 REASONS: Final[dict[str, Promise]] = {
@@ -63,7 +64,7 @@ _LOOKED_UP_AGAIN = frozenset({"what", "why"})
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
     """The most telling first: "{program} is there" fits much. Each with a piece of it that must be in a sentence."""
-    ordered = sorted((*FINDINGS, *ERRORS, *PARTS, *OWN), key=lambda text: -len(_PART.sub("", text)))
+    ordered = sorted((*FINDINGS, *ERRORS, *PARTS, *OWN, *TYPED, *STREAMS), key=lambda text: -len(_PART.sub("", text)))
     return tuple(
         (max(_PART.split(text)[::2], key=len), re.compile(_expression(text), re.DOTALL), text) for text in ordered
     )

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from engine.containers.hostcheck import Finding as Finding
     from engine.containers.lifecycle import Started as Started
     from engine.containers.observe import Observed as Observed
+    from engine.containers.operations import LimitsWanted as LimitsWanted
     from engine.containers.record import Exit as Exit
     from engine.containers.states import State as State
     from engine.digest import DiffId as DiffId
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
     from engine.runtime.signals import parse_signal as parse_signal
+    from engine.stats import Figures as Figures
     from engine.terminal.rotation import LogState as LogState
 
 _WHERE = {
@@ -97,6 +99,7 @@ _WHERE = {
     "engine.containers.hostcheck": ("Finding",),
     "engine.containers.lifecycle": ("Started",),
     "engine.containers.observe": ("Observed",),
+    "engine.containers.operations": ("LimitsWanted",),
     "engine.containers.record": ("Exit",),
     "engine.containers.states": ("State",),
     "engine.digest": ("DiffId", "Digest"),
@@ -135,6 +138,7 @@ _WHERE = {
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
     "engine.runtime.signals": ("parse_signal",),
+    "engine.stats": ("Figures",),
     "engine.terminal.rotation": ("LogState",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}

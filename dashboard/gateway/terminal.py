@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.errors import EngineError, WrongState
-from engine.terminal.boundary import Boundary, Snapshot, log_end, replay_start, tail_lines
+from engine.terminal.boundary import Boundary, Snapshot, log_end, replay_start, since, tail_lines
 from engine.terminal.detach import DetachKeys
 from engine.terminal.input import INTERRUPT, InputAttach
 from engine.terminal.log import Chunk, Parser, Position, TimesInFront, parse
@@ -37,6 +37,7 @@ __all__ = [
     "log_end",
     "parse",
     "replay_start",
+    "since",
     "tail_lines",
     "without_queries",
 ]

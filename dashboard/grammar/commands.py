@@ -12,7 +12,7 @@ from dashboard.grammar.mounts import checked, read_storage
 from dashboard.grammar.netvalues import NETWORK_FLAGS
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.ports import read_exposed, read_private, read_publish
-from dashboard.grammar.values import read_cpus, read_environment, read_int, read_size, read_tail
+from dashboard.grammar.values import read_cpus, read_environment, read_int, read_size
 
 Build = Callable[[Values, tuple[str, ...]], requests.Request]
 UNLIMITED = 1_000_000
@@ -392,21 +392,6 @@ COMMANDS: tuple[Command, ...] = (
         least=1,
     ),
     Command(
-        name="logs",
-        usage="[OPTIONS] CONTAINER",
-        about="Fetch the logs of a container",
-        build=lambda v, w: requests.Logs(
-            name=w[0], follow=v.get("follow", False), tail=v.get("tail"), timestamps=v.get("timestamps", False)
-        ),
-        flags=(
-            switch("follow", "f", "Follow log output"),
-            Flag(name="tail", short="n", read=read_tail, help='Number of lines to show from the end (default "all")'),
-            switch("timestamps", "t", "Show timestamps"),
-        ),
-        least=1,
-        most=1,
-    ),
-    Command(
         name="port",
         usage="CONTAINER [PRIVATE_PORT[/PROTO]]",
         about="List port mappings or a specific mapping for the container",
@@ -488,4 +473,3 @@ COMMANDS: tuple[Command, ...] = (
         least=1,
     ),
 )
-BY_NAME = {command.name: command for command in COMMANDS}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dashboard.grammar.commands import BY_NAME, COMMANDS, Command
+from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import Flag
+from dashboard.grammar.operations import BY_NAME, COMMANDS
 
 COMMON = ("run", "exec", "ps", "pull", "images", "version", "info")
 FLAG_INDENT = 6

@@ -68,7 +68,7 @@ class ContainerLine:
     name: str
     image: str
     command: str
-    state: str  # Docker's word: created, running, removing, exited, dead
+    state: str  # Docker's word: created, running, paused, removing, exited, dead
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -114,6 +114,8 @@ def status(line: ContainerLine, now: datetime) -> str:
     """`Up 3 minutes`, `Exited (0) 5 minutes ago`."""
     if line.state == "running" and line.started_at is not None:
         return f"Up {human_duration(now - line.started_at)}"
+    if line.state == "paused" and line.started_at is not None:
+        return f"Up {human_duration(now - line.started_at)} (Paused)"
     if line.state == "exited" and line.finished_at is not None:
         code = "unknown" if line.exit_code is None else line.exit_code
         return f"Exited ({code}) {ago(line.finished_at, now)}"

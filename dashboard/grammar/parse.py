@@ -6,10 +6,11 @@ import shlex
 from collections.abc import Sequence
 
 from dashboard.grammar import networks, requests, volumes
-from dashboard.grammar.commands import BY_NAME, Command
+from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
 from dashboard.grammar.help import command_help, group_help, no_such_command, program_help, wrong_count
+from dashboard.grammar.operations import BY_NAME, PRUNE
 
 PROMPTS = ("$", "#")
 PROGRAMS = (PROGRAM, "docker", "script/berth", "./script/berth")
@@ -17,15 +18,16 @@ VERSION_FLAGS = ("-v", "--version")
 HELP_FLAGS = ("-h", "--help")
 
 _SAME = (
-    *("attach", "create", "exec", "inspect", "kill", "logs", "port", "restart", "rm", "run", "start", "stop"),
-    "wait",
+    *("attach", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm"),
+    *("run", "start", "stats", "stop", "top", "unpause", "update", "wait"),
 )
 GROUPS: dict[str, dict[str, str]] = {
     "container": {name: name for name in _SAME} | {"ls": "ps", "list": "ps", "ps": "ps", "remove": "rm"},
     "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "pull": "pull", "inspect": "inspect"},
 }
 VERBS: dict[str, dict[str, Command]] = {
-    **{group: {verb: BY_NAME[name] for verb, name in verbs.items()} for group, verbs in GROUPS.items()},
+    "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()} | {"prune": PRUNE},
+    "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()},
     "volume": volumes.BY_VERB,
     "network": networks.BY_VERB,
 }

@@ -86,6 +86,36 @@ class Logs:
     follow: bool = False
     tail: int | None = None
     timestamps: bool = False
+    since: str = ""  # as `dashboard.grammar.times` reads them
+    until: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Events:
+    since: str = ""  # as `dashboard.grammar.times` reads them
+    until: str = ""
+    format: str = ""
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    names: tuple[str, ...] = ()
+    all: bool = False
+    no_stream: bool = False
+    no_trunc: bool = False
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Top:
+    name: str
+    columns: tuple[str, ...]  # names in `dashboard.grammar.processes`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diff:
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +149,34 @@ class Remove:
     names: tuple[str, ...]
     force: bool = False
     volumes: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rename:
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpause:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    names: tuple[str, ...]
+    changes: tuple[tuple[str, int], ...]  # fields of `ContainerOptions`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContainerPrune:
+    force: bool = False
+    filters: Filters = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,11 +305,20 @@ Request = (
     | Exec
     | Ps
     | Logs
+    | Events
+    | Stats
+    | Top
+    | Diff
     | Port
     | Stop
     | Kill
     | Restart
     | Remove
+    | Rename
+    | Pause
+    | Unpause
+    | Update
+    | ContainerPrune
     | Wait
     | Images
     | Pull

@@ -12,13 +12,13 @@ PADDING = 3
 Row = dict[str, object]
 
 
-def align(lines: Sequence[Sequence[str]]) -> str:
+def align(lines: Sequence[Sequence[str]], *, min_width: int = MIN_WIDTH) -> str:
     """Cells to text, one line a row. The last cell of a line is not padded."""
     columns = max((len(line) for line in lines), default=0)
     widths = [0] * columns
     for line in lines:
         for index, cell in enumerate(line[:-1]):
-            widths[index] = max(widths[index], len(cell) + PADDING, MIN_WIDTH)
+            widths[index] = max(widths[index], len(cell) + PADDING, min_width)
     return "\n".join(
         "".join([cell.ljust(widths[index]) for index, cell in enumerate(line[:-1])] + list(line[-1:])) for line in lines
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import time
 from pathlib import Path
 
@@ -47,6 +48,11 @@ def host_info() -> dict[str, object]:
     """What the engine worker said last (`HostInfo`'s fields); empty when it has not yet."""
     info = told().get("info")
     return info if isinstance(info, dict) else {}
+
+
+def host_memory() -> int:
+    """Bytes of memory that this host has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def findings() -> list[dict[str, object]]:

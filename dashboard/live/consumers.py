@@ -22,6 +22,7 @@ _RIGHTS: dict[str, Permission] = {
     "containers": Permission.CONTAINER_VIEW,
     "container": Permission.CONTAINER_VIEW,
     "execs": Permission.CONTAINER_VIEW,
+    "streams": Permission.CONTAINER_VIEW,
     "jobs": Permission.JOB_VIEW,
     "job": Permission.JOB_VIEW,
     "images": Permission.IMAGE_VIEW,
@@ -29,7 +30,7 @@ _RIGHTS: dict[str, Permission] = {
     "networks": Permission.NETWORK_VIEW,
 }
 _TOPIC = re.compile(
-    r"(containers|jobs|images|volumes|networks)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}"
+    r"(containers|execs|streams|jobs|images|volumes|networks)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}"
 )
 
 

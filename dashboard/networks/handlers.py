@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from dashboard import gateway
 from dashboard.core.gate import Permission
 from dashboard.jobs.registry import JobContext, handler
@@ -21,6 +23,8 @@ def remove_network(context: JobContext) -> object:
     except gateway.EngineError:
         services.mark(network, NetworkState.READY)
         raise
-    network.delete()
+    with transaction.atomic():
+        services.tell(network, "destroy")
+        network.delete()
     services.announce(network)
     return {}

@@ -21,6 +21,8 @@ from dashboard.grammar.netvalues import is_network_name
 from dashboard.grammar.networks import NetworkLine
 from dashboard.grammar.requests import Filters, NetworkCreate
 from dashboard.grammar.units import rfc3339
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 from dashboard.networks.addresses import choose_subnet, overlapping, subnet_of, taken_subnets
@@ -31,7 +33,7 @@ REMOVE = "remove_network"
 MOST_LABELS = 100
 MOST = 4096
 ATTEMPTS = 20
-RUNNING = ("running", "stopping", "paused")  # states of containers, whose app is above this one
+RUNNING = ("running", "paused", "stopping")  # states of containers, whose app is above this one
 _PREFIX = re.compile(r"[0-9a-f]{1,64}\Z")
 
 
@@ -114,7 +116,7 @@ def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet) -> 
     if len(used) > MOST:
         msg = f"There are at most {MOST} networks. Remove one that you no longer need."
         raise DashboardError(msg, status=503)
-    return Network.objects.create(
+    made = Network.objects.create(
         network_id=new_id(),
         name=request.name,
         number=next(number for number in range(1, MOST + 2) if number not in used),
@@ -125,6 +127,13 @@ def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet) -> 
         labels=dict(request.labels),
         owner_id=getattr(user, "pk", None),
     )
+    tell(made, "create")
+    return made
+
+
+def tell(network: Network, action: str, **attributes: str) -> None:
+    """Write it down as an event, in the transaction that makes it so."""
+    record(EventType.NETWORK, action, network.network_id, name=network.name, type=network.driver, **attributes)
 
 
 def new_id() -> str:

@@ -9,8 +9,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.catalog.listing import PullCard, pull_card
+from dashboard.catalog.models import PullLayer
 from dashboard.containers.models import Container
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
+from dashboard.volumes.models import shown_name
 
 KINDS: dict[str, tuple[str, str | Promise]] = {
     "pull_image": ("download", _("Pull image")),
@@ -21,6 +23,11 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "stop_container": ("square", _("Stop container")),
     "kill_container": ("zap", _("Kill container")),
     "restart_container": ("rotate-ccw", _("Restart container")),
+    "pause_container": ("pause", _("Pause container")),
+    "unpause_container": ("play", _("Unpause container")),
+    "update_container": ("cpu", _("Change limits")),
+    "list_processes": ("activity", _("List processes")),
+    "list_changes": ("list", _("List changed files")),
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),
@@ -31,7 +38,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
 }
-UNASKED = ("measure_volumes",)  # what pages have done by the way
+# What pages and `ps --size` have done by the way: about nothing that one could name.
+UNASKED = ("measure_volumes", "measure_containers", "list_processes", "list_changes")
 SHOWN = 200
 
 
@@ -60,22 +68,33 @@ def rows(jobs: QuerySet[Job]) -> list[JobRow]:
     found = list(jobs)
     ids = {container_of(job) for job in found} - {""}
     names = dict(Container.objects.filter(container_id__in=ids).values_list("container_id", "name"))
-    return [row(job, names) for job in found]
+    return [row(job, names, _layers_of(found)) for job in found]
+
+
+def _layers_of(parts: list[Job]) -> dict[int, str]:
+    """Layers of pulls, by the digests that the pulls show them by."""
+    wanted = {job.params["layer"] for job in parts if job.parent_id and "layer" in job.params}
+    pulls = {job.parent_id for job in parts}
+    rows = PullLayer.objects.filter(job__in=pulls, layer__in=wanted) if wanted else PullLayer.objects.none()
+    return {pk: digest.removeprefix("sha256:")[:12] for pk, digest in rows.values_list("layer_id", "digest")}
 
 
 def container_of(job: Job) -> str:
     return str(job.params.get("container_id") or job.params.get("container") or "")
 
 
-def row(job: Job, names: dict[str, str]) -> JobRow:
+def row(job: Job, names: dict[str, str], layers: dict[int, str] | None = None) -> JobRow:
     symbol, label = KINDS.get(job.kind, ("activity", job.kind))
     container_id = container_of(job)
     subject = names.get(container_id) or str(
-        job.params.get("reference") or job.params.get("volume") or container_id[:12] or _layer_of(job)
+        job.params.get("reference")
+        or _volume_of(job)
+        or container_id[:12]
+        or (layers or {}).get(job.params.get("layer"), "")
     )
     card = pull_card(job) if job.kind == "pull_image" else None
     return JobRow(job, symbol, label, subject, container_id if container_id in names else "", card)
 
 
-def _layer_of(job: Job) -> str:
-    return str(job.params.get("diff_id") or "").removeprefix("sha256:")[:12]
+def _volume_of(job: Job) -> str:
+    return shown_name(str(job.params.get("volume") or ""))

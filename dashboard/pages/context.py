@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from dashboard.accounts.models import Preferences
 from dashboard.core.gate import Permission, offers
 from dashboard.jobs.models import LIVE_STATES, Job
+from dashboard.pages.activity import UNASKED
 from dashboard.pages.words import WORDS
 
 NAVIGATION = (
@@ -25,8 +26,8 @@ THEMES = frozenset({"light", "dark", "contrast"})
 
 
 def live_job_count() -> int:
-    """Jobs that a person asked for: the parts of a pull are not counted."""
-    return Job.objects.filter(state__in=LIVE_STATES, parent=None).exclude(kind="measure_volumes").count()
+    """Jobs that a person asked for, as Activity lists them: the parts of a pull are not counted."""
+    return Job.objects.filter(state__in=LIVE_STATES, parent=None).exclude(kind__in=UNASKED).count()
 
 
 def _theme(request: HttpRequest) -> str:

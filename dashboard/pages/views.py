@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import connection
+from django.db.models import Count, Sum
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -23,6 +24,8 @@ from dashboard.jobs.models import Job
 from dashboard.pages import activity as listing
 from dashboard.pages.context import live_job_count
 from dashboard.pages.findings import report
+from dashboard.volumes.models import Volume
+from dashboard.volumes.services import measure_stale
 
 PRIMER = ("docker -v", "docker run -i -t ubuntu:14.04", "docker pull centos:7", "docker images")
 
@@ -74,9 +77,17 @@ def cancel(request: HttpRequest, job_id: int) -> HttpResponse:
     return said(_("Cancelling."), tone="info") if is_htmx(request) else redirect("job", job_id)
 
 
+def _volumes() -> dict[str, int]:
+    """How many, and what those hold that have been measured."""
+    found = Volume.objects.aggregate(volumes=Count("pk"), measured=Count("size_bytes"), volume_bytes=Sum("size_bytes"))
+    return {**found, "volume_bytes": found["volume_bytes"] or 0}
+
+
 @require_safe
 def system(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.SITE_ADMIN)
+    if not request.GET.get("part"):
+        measure_stale(request.user)
     ready = Layer.objects.filter(state=LayerState.READY)
     context = {
         "report": report(),
@@ -86,6 +97,7 @@ def system(request: HttpRequest) -> HttpResponse:
             "layer_bytes": sum(ready.values_list("file_bytes", flat=True)),
             "containers": Container.objects.count(),
             "running": Container.objects.filter(state=ContainerState.RUNNING).count(),
+            **_volumes(),
         },
         "data_folder": str(settings.BERTH_DATA),
         "database": connection.vendor,

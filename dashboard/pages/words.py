@@ -54,6 +54,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "search": _("Search"),
     "search-count": _("{n} of {m}"),
     "search-none": _("No match"),
+    "selected": _("{n} selected"),
     "sign-in": _("Sign in"),
     "skipped": _("{size} of output skipped: it came faster than it could be shown. The log has all that is kept."),
     "start": _("Start"),
@@ -68,5 +69,6 @@ WORDS: Final[dict[str, str | Promise]] = {
     "tear-out": _("Open in its own page"),
     "terminal": _("Terminal"),
     "try-now": _("Try now"),
+    "watching": _("Watching: {names}"),
     "went-wrong": _("That did not work (status {status})."),
 }

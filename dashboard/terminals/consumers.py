@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import parse_qsl
@@ -32,6 +33,7 @@ from dashboard.gateway.terminal import (
     TimesInFront,
     parse,
     replay_start,
+    since,
     tail_lines,
 )
 from dashboard.terminals import protocol, sessions
@@ -71,6 +73,7 @@ class TerminalConsumer(GuardedConsumer):
     _task: asyncio.Task[None] | None = None
     _watch: int | None = None
     _log_lost_said = False
+    _watching_said: tuple[str, ...] = ()
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Channels' interface
         super().__init__(*args, **options)
@@ -164,6 +167,7 @@ class TerminalConsumer(GuardedConsumer):
         if not await self._wait_for_log():
             await self._say_exit()
             return
+        await self._wait_for_since()
         is_terminal = self.request.mode == "attach" and self.facts.tty
         boundary, end = await asyncio.to_thread(self._where_to_start)
         tail = self._open_tail(boundary.position)
@@ -174,6 +178,7 @@ class TerminalConsumer(GuardedConsumer):
             may_skip=self.request.kind == "browser",
             waits_for_acks=self.request.kind == "cli",
             parser=TimesInFront() if self.request.timestamps else parse,
+            until_ns=self.request.until_ns,
         )
         self._follow_folder(pump)
         if self.facts.has_ended:
@@ -202,7 +207,9 @@ class TerminalConsumer(GuardedConsumer):
             return Boundary(now.end())
         if start != "start":
             return Boundary(Position.parse(start))
-        return Boundary(now.start if tail is None else tail_lines(now, tail))
+        position = now.start if tail is None else tail_lines(now, tail)
+        since_ns = self.request.since_ns
+        return Boundary(position if since_ns is None else max(position, since(now, since_ns)))
 
     def _open_tail(self, position: Position) -> LogTail:
         self.tail = LogTail(self.io, position, pin=self.request.kind == "cli")
@@ -225,11 +232,19 @@ class TerminalConsumer(GuardedConsumer):
             await asyncio.sleep(LOG_LOOK_EVERY_S)
         return True
 
+    async def _wait_for_since(self) -> None:
+        """Of a log that is followed nothing is wanted before a time that is still to come."""
+        while True:
+            left_s = ((self.request.since_ns or 0) - time.time_ns()) / 1e9
+            if left_s <= 0 or self.facts.has_ended or not self.request.follow:
+                return
+            await asyncio.sleep(min(left_s, 1.0))
+
     async def _say_exit(self) -> None:
         """Everything was sent. The row is told first that nobody waits for it any more, when that is so."""
         is_log = self.request.mode == "logs"
         code = 0 if is_log else self.facts.exit_code
-        await self.message("exit", code=code, reason="" if is_log else self.facts.reason)
+        await self.message("exit", code=code, reason="" if is_log else self.said(self.facts.reason))
         if self.pump is not None:
             with suppress(NoAck):
                 await self.pump.drain()
@@ -297,6 +312,16 @@ class TerminalConsumer(GuardedConsumer):
             await self.message("detached")
             await self.finish(Close.NORMAL, "Detached.")
 
+    @property
+    def _is_shown_who_watches(self) -> bool:
+        """A page, once it has been greeted."""
+        return self.request.kind == "browser" and self.request.mode == "attach" and self.pump is not None
+
+    def said(self, sentence: str) -> str:
+        """A command line speaks English, whoever opened it."""
+        is_cli = hasattr(self, "request") and self.request.kind == "cli"
+        return sentence if is_cli else super().said(sentence)
+
     def _segment(self) -> int:
         return self.tail.position.segment if self.tail is not None else 0
 
@@ -311,7 +336,10 @@ class TerminalConsumer(GuardedConsumer):
         if self.facts.log_lost and not self._log_lost_said:
             self._log_lost_said = True
             sentence = "The disk is or was full: output is missing. Typing and stopping still work."
-            self._later(self.message("notice", kind="log-lost", message=sentence))
+            self._later(self.message("notice", kind="log-lost", message=self.said(sentence)))
+        if self.facts.watching != self._watching_said and self._is_shown_who_watches:
+            self._watching_said = self.facts.watching
+            self._later(self.message("watching", names=list(self._watching_said)))
 
     async def topic_event(self, event: dict[str, Any]) -> None:
         """Something was published about this container; the row says what."""

@@ -2,7 +2,7 @@
 
 Server, binary: `u8 stream | u32 BE segment | u64 BE offset | payload`. `stream` 1 is stdout or the TTY, 2 stderr; the
 position is the one after this frame, fit for `from=<segment>.<offset>` on the next connection; payload ≤ 32 KiB.
-Server, JSON text: hello, resize, live, skipped, taken, exit, detached, notice, error (`Message`).
+Server, JSON text: hello, resize, live, skipped, taken, watching, exit, detached, notice, error (`Message`).
 Client, binary: input, ≤ 64 KiB a message. Client, JSON text: ack, resize, eof, detach.
 
 Flow, output: the server keeps at most 256 KiB of payload beyond the client's last `{"t":"ack","bytes":total}`.
@@ -14,6 +14,7 @@ beyond 1 MiB in the queue ends the connection with 4413, so that no memory grows
 from __future__ import annotations
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
@@ -151,6 +152,8 @@ class StreamRequest:
     tail: int | None = None
     follow: bool = True
     timestamps: bool = False
+    since_ns: int | None = None  # output of a log that was written from then on
+    until_ns: int | None = None  # and up to then
     detach_keys: str = ""
 
 
@@ -168,6 +171,8 @@ def parse_query(query: Mapping[str, str]) -> StreamRequest:
         tail=None if tail in {"", "all"} else _number(tail, "tail"),
         follow=_flag(query, "follow", default=True),
         timestamps=_flag(query, "timestamps", default=False),
+        since_ns=_moment(query, "since"),
+        until_ns=_moment(query, "until"),
         detach_keys=query.get("detach_keys", "")[:200],
     )
 
@@ -189,6 +194,14 @@ def _number(text: str, name: str) -> int:
         msg = f"'{name}' is not a number."
         raise FrameInvalid(msg)
     return int(text)
+
+
+def _moment(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name, "")
+    if not re.fullmatch(r"(-?[0-9]{1,19})?", text):
+        msg = f"'{name}' is not a number."
+        raise FrameInvalid(msg)
+    return int(text) if text else None
 
 
 def _size(query: Mapping[str, str], name: str) -> int | None:

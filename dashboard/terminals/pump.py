@@ -38,6 +38,7 @@ LAG_LIMIT_BYTES = 4 * 1024 * 1024
 SKIP_REPLAY_BYTES = 256 * 1024
 NO_ACK_S = 60.0
 LOOK_AGAIN_S = 1.0
+LATE_NS = 500_000_000  # a line may get into the file so much later than its time says
 
 
 class NoAck(Exception):
@@ -56,7 +57,15 @@ class Pump:
     """Runs once. `wake`, `acked` and `ended` may be called at any time from the same event loop."""
 
     def __init__(
-        self, io: Path, tail: LogTail, reader: Reader, *, may_skip: bool, waits_for_acks: bool, parser: Parser = parse
+        self,
+        io: Path,
+        tail: LogTail,
+        reader: Reader,
+        *,
+        may_skip: bool,
+        waits_for_acks: bool,
+        parser: Parser = parse,
+        until_ns: int | None = None,
     ) -> None:
         self._io = io
         self._tail = tail
@@ -64,6 +73,7 @@ class Pump:
         self._may_skip = may_skip
         self._waits_for_acks = waits_for_acks
         self._parser = parser
+        self._until_ns = until_ns
         self._changed = asyncio.Event()
         self._room = asyncio.Event()
         self._has_ended = False
@@ -110,7 +120,7 @@ class Pump:
             await self._send_all(chunks)
 
     async def follow(self) -> None:
-        """Send everything until the container has ended and the log is read.
+        """Send everything until the container has ended and the log is read, or up to the time that was asked for.
 
         Raises:
             NoAck: the reader is stuck.
@@ -121,11 +131,22 @@ class Pump:
             chunks = self._read()
             if chunks:
                 await self._send_all(chunks)
+            elif self._is_past():
+                return
             elif self._has_ended and self._tail.at_end:
                 await self._send_all(self._tail.read_rest())
                 return
             else:
                 await self._wait_for_change()
+
+    def _is_past(self) -> bool:
+        """All up to the asked time has been sent: what comes next is younger, or can only be younger."""
+        if self._until_ns is None:
+            return False
+        following_ns = self._tail.next_time_ns()
+        if following_ns is not None:
+            return following_ns > self._until_ns
+        return self._tail.at_end and time.time_ns() > self._until_ns + LATE_NS
 
     async def drain(self) -> None:
         """Wait until the reader has consumed everything that was sent (command-line streams)."""
@@ -133,10 +154,11 @@ class Pump:
             await self._wait_for_ack()
 
     def _read(self, *, until: Position | None = None) -> list[Chunk]:
-        chunks = self._tail.read(SLICE_BYTES, until=until, parse=self._parser)
+        until_ns = None if self._until_ns is None else self._until_ns + 1  # with what was written at that very moment
+        chunks = self._tail.read(SLICE_BYTES, until=until, until_ns=until_ns, parse=self._parser)
         if not chunks and not self._tail.at_end:
             self._tail.rescan()  # an event may have been missed, or a file may be readable by now
-            chunks = self._tail.read(SLICE_BYTES, until=until, parse=self._parser)
+            chunks = self._tail.read(SLICE_BYTES, until=until, until_ns=until_ns, parse=self._parser)
         return chunks
 
     async def _send_all(self, chunks: Sequence[Chunk]) -> None:

@@ -16,6 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.containers.models import Container, ContainerState, Exec
+from dashboard.core.events import publish
 from dashboard.terminals.models import StreamSession
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Facts:
     error: str
     exec_id: str = ""
     title: str = ""
+    watching: tuple[str, ...] = ()  # names of the people who have it open, each once
 
     @property
     def key(self) -> Key:
@@ -95,7 +97,21 @@ def facts_of(keys: Iterable[Key]) -> dict[Key, Facts]:
     if wanted["exec"]:
         commands = Exec.objects.filter(pk__in=wanted["exec"]).select_related("container")
         found += [_facts(row.container, row, exec_id=row.exec_id, title=row.command_shown) for row in commands]
-    return {facts.key: facts for facts in found}
+    watching = watching_of(wanted["container"], wanted["exec"])
+    return {facts.key: replace(facts, watching=watching.get(facts.key, ())) for facts in found}
+
+
+def watching_of(containers: Iterable[int], execs: Iterable[int]) -> dict[Key, tuple[str, ...]]:
+    """Names of who has the terminals of these rows open, by key. A stream whose heartbeat is old is nobody's any more."""
+    wanted = Q(container_id__in=containers, exec=None) | Q(exec_id__in=execs)
+    rows = StreamSession.objects.filter(_alive(), wanted, mode="attach")
+    names: dict[Key, set[str]] = {}
+    for container, row, name in rows.filter(is_announced=False).values_list(
+        "container_id", "exec_id", "user__username"
+    ):
+        key = ("container", container) if row is None else ("exec", row)
+        names.setdefault(key, set()).add(name or "–")
+    return {key: tuple(sorted(found)) for key, found in names.items()}
 
 
 def key_of(row: Container | Exec) -> Key:
@@ -167,8 +183,11 @@ def open_session(
             announced.is_announced = False
             announced.heartbeat_at = timezone.now()
             announced.save(update_fields=["is_announced", "heartbeat_at", "updated_at"])
-            return announced
-        return StreamSession.objects.create(container=container, exec=row, user_id=user.pk, kind=kind, mode=mode)
+        made = announced or StreamSession.objects.create(
+            container=container, exec=row, user_id=user.pk, kind=kind, mode=mode
+        )
+        publish("streams", {"t": "streams"})
+        return made
 
 
 def take_input(session: StreamSession) -> bool:
@@ -207,7 +226,8 @@ def wanted_segments() -> dict[Key, int]:
 def end(pk: int) -> None:
     """The connection is over, however it ended: nobody waits for it, and it holds nothing."""
     now = timezone.now()
-    StreamSession.objects.filter(pk=pk, ended_at=None).update(ended_at=now, holds_input=False, drained=True)
+    if StreamSession.objects.filter(pk=pk, ended_at=None).update(ended_at=now, holds_input=False, drained=True):
+        publish("streams", {"t": "streams"})
 
 
 def mark_drained(pk: int) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
@@ -11,28 +10,21 @@ from dashboard.containers.models import Container, Exec, ExecState
 from dashboard.containers.states import UP
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import page
-from dashboard.terminals.models import StreamSession
-
-
-def _with_terminal() -> QuerySet[Container]:
-    watching = StreamSession.objects.filter(ended_at=None, mode="attach", exec=None).select_related("user")
-    up = Container.objects.filter(tty=True, state__in=UP)
-    return up.select_related("image", "owner").prefetch_related(
-        Prefetch("streams", queryset=watching, to_attr="open_streams")
-    )
-
-
-def _commands() -> QuerySet[Exec]:
-    watching = StreamSession.objects.filter(ended_at=None).select_related("user")
-    running = Exec.objects.filter(tty=True, state=ExecState.RUNNING).select_related("container")
-    return running.prefetch_related(Prefetch("streams", queryset=watching, to_attr="open_streams"))
+from dashboard.terminals import sessions
 
 
 @require_safe
 def terminals(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.CONTAINER_VIEW)
+    up = list(Container.objects.filter(tty=True, state__in=UP).select_related("image", "owner"))
+    commands = list(Exec.objects.filter(tty=True, state=ExecState.RUNNING).select_related("container"))
+    names = sessions.watching_of([row.pk for row in up], [row.pk for row in commands])
+    context = {
+        "containers": [(row, names.get(sessions.key_of(row), ())) for row in up],
+        "execs": [(row, names.get(sessions.key_of(row), ())) for row in commands],
+    }
     template = "terminals/rows.html" if request.GET.get("part") == "rows" else "terminals/list.html"
-    return page(request, template, {"containers": _with_terminal(), "execs": _commands()})
+    return page(request, template, context)
 
 
 @require_safe

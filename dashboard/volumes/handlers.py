@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from django.db import transaction
 from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.core.gate import Permission
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes import services
 from dashboard.volumes.models import Volume, VolumeState
@@ -33,7 +36,9 @@ def remove_now(volume: Volume) -> int:
     except gateway.EngineError:
         services.mark(volume, VolumeState.READY)
         raise
-    volume.delete()
+    with transaction.atomic():
+        record(EventType.VOLUME, "destroy", volume.name, driver="local")
+        volume.delete()
     services.announce(volume)
     return size_bytes or 0
 

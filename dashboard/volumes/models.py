@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
 
 from django.conf import settings
 from django.db import models
 
 from dashboard.core.models import Timestamped
+
+_MADE_UP = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def shown_name(name: str) -> str:
+    """For sentences and lists: the 64 digits of a volume that nobody named are cut to 12, as those of a container."""
+    return name[:12] if _MADE_UP.match(name) else name
 
 
 class VolumeState(models.TextChoices):

@@ -21,6 +21,8 @@ from dashboard.grammar.mounts import refuse_volume_name
 from dashboard.grammar.requests import Filters
 from dashboard.grammar.units import rfc3339
 from dashboard.grammar.volumes import VolumeLine
+from dashboard.history.models import EventType
+from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 from dashboard.volumes.models import Volume, VolumeState
@@ -123,6 +125,7 @@ def _insert(user: Requester, name: str, labels: dict[str, str], *, is_anonymous:
         labels = {**labels, ANONYMOUS: ""}
     owner_id = getattr(user, "pk", None)
     made = Volume.objects.create(name=name, labels=labels, is_anonymous=is_anonymous, owner_id=owner_id)
+    record(EventType.VOLUME, "create", name, driver="local")
     announce(made)
     return made
 

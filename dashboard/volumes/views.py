@@ -10,11 +10,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
-from dashboard.core.render import is_htmx, page, said
+from dashboard.core.render import at_address, is_htmx, page, said
 from dashboard.jobs.services import outcome
 from dashboard.volumes import services
 from dashboard.volumes.forms import VolumeForm
-from dashboard.volumes.models import Volume
+from dashboard.volumes.models import Volume, shown_name
 
 _REMOVAL_S = 15
 
@@ -30,7 +30,7 @@ def _listed(request: HttpRequest) -> QuerySet[Volume]:
 @require_safe
 def volumes(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.VOLUME_VIEW)
-    part = request.GET.get("part") == "rows"
+    part = request.GET.get("part")
     if not part:
         services.measure_stale(request.user)
     context = {
@@ -39,6 +39,8 @@ def volumes(request: HttpRequest) -> HttpResponse:
         "only_unused": request.GET.get("state") == "unused",
         "has_any": Volume.objects.exists(),
     }
+    if part == "found":
+        return at_address(page(request, "volumes/found.html", context), request)
     return page(request, "volumes/rows.html" if part else "volumes/list.html", context)
 
 
@@ -53,7 +55,7 @@ def create(request: HttpRequest) -> HttpResponse:
         raise DashboardError(_("There is a volume %(name)s already.") % {"name": name}, status=409)
     made = services.create(request.user, name)
     if is_htmx(request):
-        return said(_("The volume %(name)s is made.") % {"name": made.name})
+        return said(_("The volume %(name)s is made.") % {"name": shown_name(made.name)})
     return redirect("volumes")
 
 
@@ -65,5 +67,5 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
     if not is_htmx(request):
         return redirect("volumes")
     if ended is None:
-        return said(_("%(name)s is being removed.") % {"name": name}, tone="info")
-    return said(_("%(name)s is removed.") % {"name": name})
+        return said(_("%(name)s is being removed.") % {"name": shown_name(name)}, tone="info")
+    return said(_("%(name)s is removed.") % {"name": shown_name(name)})

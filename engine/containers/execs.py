@@ -84,6 +84,9 @@ class Execs:
         folder = self._folder(container_id, request.exec_id)
         with self._locks.hold(container_id):
             init = self._init_of(container)
+            if self._parts.runc.is_paused(container_id):  # the command would wait, and we for it
+                msg = f"Container {container_id} is paused, unpause the container before exec"
+                raise WrongState(msg, subject=container_id)
             if observe_exec(folder).state not in (State.ABSENT, State.CREATED):
                 msg = "The command was started already."
                 raise WrongState(msg, subject=request.exec_id)

@@ -5,6 +5,7 @@ containers/<id>/        0711 root
     image.json          the image's config, its own copy  0600
     state.json          record.py                         0600
     config.json         the OCI spec of the last start    0600 (RUN-18)
+    resources.json      limits of a running one that are about to change      0600
     pidfile conmon.pid conmon.log runc.log exit oom       of conmon and runc
     etc/                hosts, hostname, resolv.conf      0711
     io/                 0750 root:berth: ctr.log*, attach, ctl, resizes, exit/
@@ -60,6 +61,10 @@ class ContainerFolder:
         return self.path / "state.json"
 
     @property
+    def resources_file(self) -> Path:
+        return self.path / "resources.json"
+
+    @property
     def filled_marker(self) -> Path:
         return self.path / "filled"
 
@@ -72,6 +77,10 @@ class ContainerFolder:
         ensure_folder(self.path, 0o711)
         write_atomic(self.image_config, image_config, mode=_PRIVATE)
         self.make_io(request.rows, request.columns)
+        self.replace_request(request)
+
+    def replace_request(self, request: ContainerRequest) -> None:
+        """Readers see all of the old or all of the new."""
         write_atomic(self.request_file, request.to_json().encode(), mode=_PRIVATE)
 
     def make_io(self, rows: int, columns: int) -> None:

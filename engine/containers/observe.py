@@ -29,13 +29,17 @@ MONITOR_LOST = "The container's monitor was lost, so its exit code is unknown."
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """`pid` of the first process while it lives; `exit` when it has ended; `stage` of a start that was cut off."""
+    """`pid` of the first process while it lives; `exit` when it has ended; `stage` of a start that was cut off.
+
+    `paused`: its processes are held; only one that runs can be.
+    """
 
     state: State
     pid: int | None = None
     exit: Exit | None = None
     started_at: datetime | None = None
     stage: str = ""
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +72,20 @@ def observe(config: EngineConfig, folder: ContainerFolder, runc: Runc) -> Observ
     record = read_record(folder.record_file)
     alive = living(folder, runc, record)
     if alive.init is not None:
-        return _of_living(alive, record)
+        return _of_living(alive, record, paused=runc.is_paused(folder.container_id))
     if alive.monitor is not None and alive.started:
         # the command has ended and conmon is writing the last of its output: it will be gone in a moment
         return Observed(State.RUNNING, None, None, record.started_at if record else None)
     return _of_dead(config, folder, record, started=alive.started)
 
 
-def _of_living(alive: Living, record: Record | None) -> Observed:
+def _of_living(alive: Living, record: Record | None, *, paused: bool) -> Observed:
     pid = alive.init.pid if alive.init is not None else None
     started_at = record.started_at if record else None
     if not alive.started:
         return Observed(State.CREATED, pid, None, None, record.stage if record else "")
-    return Observed(State.RUNNING if alive.monitor is not None else State.MONITOR_LOST, pid, None, started_at)
+    state = State.RUNNING if alive.monitor is not None else State.MONITOR_LOST
+    return Observed(state, pid, None, started_at, paused=paused)
 
 
 def _of_dead(config: EngineConfig, folder: ContainerFolder, record: Record | None, *, started: bool | None) -> Observed:

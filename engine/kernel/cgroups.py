@@ -143,6 +143,16 @@ def _tree(folder: Path) -> list[Path]:
     return [folder, *(Path(place) / name for place, names, _ in os.walk(folder) for name in names)]
 
 
+def is_frozen(path: str) -> bool:
+    """Whether the group's processes are held, or are about to be."""
+    for hierarchy in hierarchies():
+        name, words = ("cgroup.freeze", {"1"}) if hierarchy.version == 2 else ("freezer.state", {"FROZEN", "FREEZING"})
+        with contextlib.suppress(OSError):
+            if (hierarchy.folder(path) / name).read_text("ascii").strip() in words:
+                return True
+    return False
+
+
 def kill_all(path: str, *, timeout_s: float = 5.0) -> bool:
     """SIGKILL every process of the group and below until there is none; False when some did not end in time."""
     deadline = time.monotonic() + timeout_s

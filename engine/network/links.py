@@ -149,6 +149,15 @@ class HostSide:
     indexes: Mapping[str, int]
     marked: frozenset[str]
 
+    def has_bridge(self, name: str, gateway: str, *, loopback: bool) -> bool:
+        """Whether it is as `ensure_bridge` and `ensure_mark_rule` make it."""
+        return (
+            gateway in self.bridges.get(name, ())
+            and name in self.marked
+            and sysctl_value("all", "src_valid_mark") == "1"
+            and sysctl_value(name, "route_localnet") == str(int(loopback))
+        )
+
     def is_on(self, port: ports.Attached, bridge: str | None) -> bool:
         return bridge is not None and port.master == self.indexes.get(bridge)
 

@@ -21,9 +21,10 @@ from engine.network.resolvers import resolv_conf
 from engine.network.routes import routed_networks
 from engine.network.rules import Rules, firsts
 from engine.network.ruleset import Forward, Port
+from engine.network.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from engine.config import EngineConfig
     from engine.network.ports import Attached
@@ -48,6 +49,7 @@ class Network:
         self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
         self._names = Names(config)
+        self._traffic = Traffic(config.tag)
 
     @property
     def default(self) -> NetworkDefinition:
@@ -60,10 +62,6 @@ class Network:
     @property
     def subnet(self) -> str:
         return str(self._subnet.network)
-
-    @property
-    def prefix_length(self) -> int:
-        return self._subnet.prefix_length
 
     def addresses(self) -> Iterator[str]:
         """Every address that a container may have in the default network, in order."""
@@ -281,6 +279,7 @@ class Network:
             found = self._of(container_id)
             if any(port.address == endpoint.address for port in found):
                 return
+            self._traffic.forget()
             try:
                 self._connect_one_more(container_id, endpoint, found)
             except EngineError:
@@ -316,6 +315,7 @@ class Network:
                 links.reconfigure_inside(self._netns(container_id), left)
 
     def _take_out(self, container_id: str, number: int) -> None:
+        self._traffic.forget()
         for port in self._of(container_id):
             if self._is_in(port, number):
                 links.disconnect(port.name)
@@ -399,6 +399,10 @@ class Network:
         found = {port.address: self._network_of(port.address) for port in self._of(container_id)}
         return {network.number: address for address, network in found.items() if network is not None}
 
+    def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Bytes that each of these containers has received and sent; without those that have no port."""
+        return self._traffic.of(container_ids)
+
     def namespaces(self) -> set[str]:
         """First 12 digits of the ids of the containers that have a network namespace here."""
         folder = self._config.run / "netns"
@@ -472,20 +476,12 @@ class Network:
         self._rules.load(self.networks(), links.attached(self._config.tag), self._published.all())
 
     def _is_host_side_intact(self, side: links.HostSide) -> bool:
-        to_loopback = self._bridges_to_loopback()
+        to_loopback, tag = self._bridges_to_loopback(), self._config.tag
+        wanted = [(network.bridge(tag), network.subnet.gateway) for network in self.networks()]
         return (
             links.is_forwarding()
-            and links.sysctl_value("all", "src_valid_mark") == "1"
-            and all(self._is_bridge_intact(network, side, to_loopback) for network in self.networks())
+            and all(side.has_bridge(name, gateway, loopback=name in to_loopback) for name, gateway in wanted)
             and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
-        )
-
-    def _is_bridge_intact(self, network: NetworkDefinition, side: links.HostSide, to_loopback: set[str | None]) -> bool:
-        bridge = network.bridge(self._config.tag)
-        return (
-            network.subnet.gateway in side.bridges.get(bridge, ())
-            and bridge in side.marked
-            and links.sysctl_value(bridge, "route_localnet") == str(int(bridge in to_loopback))
         )
 
     def _is_let_through(self) -> bool:

@@ -13,6 +13,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.network.addresses import address_code
@@ -89,6 +90,16 @@ def attached_among(links: list[Link], tag: str) -> list[Attached]:
         if len(words) in (4, 5) and words[0] == f"berth-{tag}":
             found.append(Attached(link.index, link.name, link.master, words[1], words[2], words[3]))
     return sorted(found, key=lambda port: port.number)
+
+
+def counted() -> dict[str, tuple[int, int]]:
+    """Bytes that came in by each interface and went out, by name. Source: proc_pid_net(5), `dev`."""
+    found = {}
+    for line in Path("/proc/net/dev").read_text("ascii").splitlines()[2:]:
+        name, _, rest = line.partition(":")
+        fields = rest.split()
+        found[name.strip()] = int(fields[0]), int(fields[8])
+    return found
 
 
 def all_links() -> list[Link]:

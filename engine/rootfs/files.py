@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import Cancelled, HostUnfit, StoreError
@@ -12,7 +10,7 @@ from engine.kernel import files
 from engine.rootfs import limited, overlay, places
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from engine.config import EngineConfig
 
@@ -38,14 +36,12 @@ def remove_container_files(config: EngineConfig, container_id: str) -> None:
 def writable_bytes(config: EngineConfig, container_id: str, *, is_cancelled: Callable[[], bool]) -> int:
     """What is in a container's writable layer, counted as Docker does: the sizes of its files. 0 before its first start.
 
-    A limited layer is there only while the container runs: it is opened for as long as it takes.
-
     Raises:
         StoreError: it cannot be counted.
         Cancelled: `is_cancelled` said so.
     """
     try:
-        with _writable_layer(config, container_id) as upper:
+        with limited.writable_layer(config, container_id) as upper:
             found = files.tree_bytes(upper, is_cancelled=is_cancelled)
     except FileNotFoundError:
         return 0
@@ -57,16 +53,6 @@ def writable_bytes(config: EngineConfig, container_id: str, *, is_cancelled: Cal
         msg = "The counting was cancelled."
         raise Cancelled(msg, subject=container_id)
     return found
-
-
-@contextlib.contextmanager
-def _writable_layer(config: EngineConfig, container_id: str) -> Iterator[Path]:
-    upper = places.upper(config, container_id)
-    if not limited.image(config, container_id).exists():
-        yield upper
-        return
-    with limited.opened(config, container_id) as top:
-        yield Path(f"/proc/self/fd/{top}") / upper.name
 
 
 def containers_on_disk(config: EngineConfig) -> set[str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import HostUnfit, StoreFull
@@ -18,7 +19,6 @@ from engine.rootfs import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from engine.config import EngineConfig
 
@@ -108,3 +108,18 @@ def opened(config: EngineConfig, container_id: str) -> Iterator[int]:
         yield attached
     finally:
         os.close(attached)
+
+
+@contextlib.contextmanager
+def writable_layer(config: EngineConfig, container_id: str) -> Iterator[Path]:
+    """The folder of a container's writable layer, limited or not, running or not; a limited one for as long as this lasts.
+
+    Raises:
+        HostUnfit, OSError: as `mount`. An unlimited one may be missing before the first start.
+    """
+    upper = places.upper(config, container_id)
+    if not image(config, container_id).exists():
+        yield upper
+        return
+    with opened(config, container_id) as top:
+        yield Path(f"/proc/self/fd/{top}") / upper.name

@@ -77,6 +77,12 @@ def login_shell(root: int, user: ResolvedUser) -> str:
     return next((found.shell for found in users if found.uid == user.uid and user.name in ("", found.name)), "")
 
 
+def user_names(root: int) -> dict[int, str]:
+    """By uid, the first that the image's file has; control characters, which a terminal would obey, replaced."""
+    users = list(_users(_content(root, "/etc/passwd")))
+    return {user.uid: _CONTROL.sub("?", user.name) for user in reversed(users)}
+
+
 def _content(root: int, path: str) -> str:
     try:
         content = read_regular(root, path, limit_bytes=FILE_LIMIT_BYTES)

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from engine.errors import HostUnfit, RuntimeFailed
+from engine.kernel import cgroups
 from engine.kernel.files import ensure_folder, remove_tree
 from engine.kernel.pidfd import ProcessIdentity, boot_id
 from engine.kernel.process import ProcessFailed, run
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
 
-_START_S, _DELETE_S, _VERSION_S = 30.0, 30.0, 10.0
+_START_S, _DELETE_S, _VERSION_S, _PAUSE_S, _UPDATE_S = 30.0, 30.0, 10.0, 30.0, 30.0
 _STATE_LIMIT_BYTES = 4 * 1024 * 1024
 _VERSION = re.compile(r"^runc version (\S+)", re.MULTILINE)
 
@@ -54,8 +55,47 @@ class Runc:
         try:
             self._run("start", container_id, log=log, timeout_s=_START_S)
         except ProcessFailed as error:
-            said = "" if error.timed_out else last_error_of_log(_tail(log)) or error.stderr
-            raise error_of(said, container_id=container_id) from error
+            raise error_of(_said(error, log), container_id=container_id) from error
+
+    def pause(self, container_id: str, log: Path) -> None:
+        """Hold all its processes.
+
+        Raises:
+            RuntimeFailed: it does not run, or its processes could not be held: then they go on.
+        """
+        try:
+            self._run("pause", container_id, log=log, timeout_s=_PAUSE_S)
+        except ProcessFailed as error:
+            msg = f"The container could not be paused: {_said(error, log)}"
+            raise RuntimeFailed(msg, subject=container_id) from error
+
+    def resume(self, container_id: str, log: Path) -> None:
+        """Let them go on.
+
+        Raises:
+            RuntimeFailed: it is not paused.
+        """
+        try:
+            self._run("resume", container_id, log=log, timeout_s=_PAUSE_S)
+        except ProcessFailed as error:
+            msg = f"The container could not go on: {_said(error, log)}"
+            raise RuntimeFailed(msg, subject=container_id) from error
+
+    def update(self, container_id: str, resources: Path, log: Path) -> None:
+        """Give a running container other limits: the OCI resources in that file; what is not in it stays.
+
+        Raises:
+            RuntimeFailed: the kernel refuses one (less memory than is in use); some may have been changed.
+        """
+        try:
+            self._run("update", "--resources", str(resources), container_id, log=log, timeout_s=_UPDATE_S)
+        except ProcessFailed as error:
+            msg = f"The container's limits could not be changed: {_said(error, log)}"
+            raise RuntimeFailed(msg, subject=container_id) from error
+
+    def is_paused(self, container_id: str) -> bool:
+        """Asked of the kernel, so true whoever did it."""
+        return cgroups.is_frozen(f"{self._config.cgroup}/{container_id}")
 
     def delete(self, container_id: str) -> None:
         """Kill what is left of it and forget it: processes, control groups, state. Idempotent.
@@ -96,13 +136,17 @@ class Runc:
             return {entry.name for entry in self.root.iterdir() if entry.is_dir()}
         return set()
 
-    def _run(self, command: str, container_id: str, *, log: Path, timeout_s: float) -> None:
+    def _run(self, *words: str, log: Path, timeout_s: float) -> None:
         argv = [str(self._config.runc), "--root", str(self.root), "--log", str(log), "--log-format", "json"]
-        run([*argv, command, container_id], timeout_s=timeout_s)
+        run([*argv, *words], timeout_s=timeout_s)
 
 
 def _is_alive(state: RuncState | None) -> bool:
     return state is not None and state.init.is_alive()
+
+
+def _said(error: ProcessFailed, log: Path) -> str:
+    return "" if error.timed_out else last_error_of_log(_tail(log)) or error.stderr
 
 
 def _tail(path: Path) -> bytes:

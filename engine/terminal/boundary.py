@@ -82,13 +82,13 @@ class Snapshot:
     def end(self) -> Position:
         """After the last whole line."""
         number = max(self._fds, default=self.highest)
-        return Position(number, self._line_start(number, self.sizes.get(number, 0)))
+        return Position(number, self.line_start(number, self.sizes.get(number, 0)))
 
     def back(self, count: int) -> Position:
         """The start of the line that lies `count` bytes before the end, or the log's start."""
         for number in reversed(self._fds):
             if count <= self.sizes[number]:
-                return Position(number, self._line_start(number, self.sizes[number] - count))
+                return Position(number, self.line_start(number, self.sizes[number] - count))
             count -= self.sizes[number]
         return self.start
 
@@ -119,13 +119,23 @@ class Snapshot:
     def slices_back(self) -> Iterator[tuple[Position, bytes]]:
         """The same pieces from the end to the start."""
         for number in reversed(self._fds):
-            end = self._line_start(number, self.sizes[number])
+            end = self.line_start(number, self.sizes[number])
             while end > 0:
-                start = self._line_start(number, max(0, end - SLICE_BYTES))
+                start = self.line_start(number, max(0, end - SLICE_BYTES))
                 yield Position(number, start), os.pread(self._fds[number], end - start, start)
                 end = start
 
-    def _line_start(self, number: int, offset: int) -> int:
+    def time_ns(self, number: int, offset: int) -> int:
+        """When the line was written that starts there."""
+        return log.time_ns(os.pread(self._fds[number], log.PREFIX_BYTES, offset))
+
+    def line_end(self, number: int, offset: int) -> int:
+        """The start of the line after the one that starts there, which is whole."""
+        while (found := os.pread(self._fds[number], SLICE_BYTES, offset)) and b"\n" not in found:
+            offset += len(found)
+        return offset + found.find(b"\n") + 1
+
+    def line_start(self, number: int, offset: int) -> int:
         """The start of the line that `offset` is in."""
         while offset > 0:
             begin = max(0, offset - SLICE_BYTES)
@@ -158,6 +168,34 @@ def tail_lines(snapshot: Snapshot, count: int) -> Position:
                 return Position(position.segment, offset)
             offset -= len(line) + 1
     return snapshot.start
+
+
+def since(snapshot: Snapshot, moment_ns: int) -> Position:
+    """Before the first line that was written at that time or later; the end when there is none.
+
+    Lines stand in the order of their times (as far as nobody turns the host's clock back), so a few reads are enough.
+    """
+    for number, size in snapshot.sizes.items():
+        low, high = 0, snapshot.line_start(number, size)
+        if high == 0 or _is_before(snapshot, number, snapshot.line_start(number, high - 1), high, moment_ns):
+            continue
+        while low < high:
+            line = snapshot.line_start(number, (low + high) // 2)
+            if _is_before(snapshot, number, line, high, moment_ns):
+                low = snapshot.line_end(number, line)
+            else:
+                high = line
+        return Position(number, low)
+    return snapshot.end()
+
+
+def _is_before(snapshot: Snapshot, number: int, line: int, end: int, moment_ns: int) -> bool:
+    """By the first line from there on whose time can be read: one that a full disk cut short has none."""
+    while line < end:
+        if time_ns := snapshot.time_ns(number, line):
+            return time_ns < moment_ns
+        line = snapshot.line_end(number, line)
+    return False
 
 
 def replay_start(snapshot: Snapshot, *, replay_bytes: int = REPLAY_BYTES, extend_bytes: int = EXTEND_BYTES) -> Boundary:

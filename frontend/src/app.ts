@@ -13,6 +13,7 @@ import { startForms } from "./ui/forms";
 import { connectLive } from "./ui/live";
 import { startNavigation } from "./ui/navigation";
 import { startProgress } from "./ui/progress";
+import { startSelection } from "./ui/selection";
 import { loadWords, tickTimes } from "./ui/words";
 
 declare global {
@@ -73,6 +74,7 @@ function start(): void {
   if (document.body.dataset["person"] === undefined) return; // signed out: plain pages
   startNavigation();
   startProgress();
+  startSelection();
   connectLive();
   askBeforeLeaving();
   if (dock !== null) {

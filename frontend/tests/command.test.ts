@@ -19,6 +19,7 @@ describe("command frames", () => {
       current: 3,
       total: 9,
     });
+    expect(parseCommandMessage('{"t":"screen","text":"CPU %"}')).toEqual({ t: "screen", text: "CPU %" });
     expect(parseCommandMessage('{"t":"exit"}')).toEqual({ t: "exit", code: 0 });
     expect(parseCommandMessage('{"t":"other"}')).toBeNull();
   });

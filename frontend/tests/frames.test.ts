@@ -51,6 +51,11 @@ describe("messages", () => {
     expect(parseMessage('{"t":"hello","tty":1,"write":true}')).toMatchObject({ tty: false, write: true, name: "" });
   });
 
+  it("that list names keep those that are names", () => {
+    expect(parseMessage('{"t":"watching","names":["a",7,null,"b"]}')).toEqual({ t: "watching", names: ["a", "b"] });
+    expect(parseMessage('{"t":"watching","names":"a"}')).toEqual({ t: "watching", names: [] });
+  });
+
   it("of a newer server are passed over", () => {
     expect(parseMessage('{"t":"brand-new"}')).toBeNull();
     expect(parseMessage('{"t":"constructor"}')).toBeNull();

@@ -242,3 +242,28 @@ def test_a_door_that_does_not_know_us_says_so(berth):
     berth.door = door
     done = berth.call("ps")
     assert (done.stderr, done.returncode) == (b"Error: Sign in first.\n", 125)
+
+
+def _screens(talk):
+    talk.hear()
+    talk.say(t="screen", text="CPU\n1%\n")
+    talk.say(t="screen", text="CPU\n2%\n")
+    talk.say(t="exit", code=130)
+
+
+def test_a_screen_off_a_terminal_is_one_text_after_another(berth):
+    berth.door = _screens
+    done = berth.call("stats")
+    assert (done.stdout, done.returncode) == (b"CPU\n1%\nCPU\n2%\n", 130)
+
+
+def test_a_screen_on_a_terminal_is_redrawn_from_its_top(berth, monkeypatch):
+    from client import screen
+
+    said = []
+    monkeypatch.setattr(screen, "write_text", lambda _fd, text: said.append(text))
+    monkeypatch.setattr(screen.os, "isatty", lambda _fd: True)
+    shown = screen.Screen()
+    shown.show("a\nb\n")
+    shown.show("c\n")
+    assert said == ["\033[2J\033[Ha\033[K\nb\033[K\n\033[J", "\033[Hc\033[K\n\033[J"]

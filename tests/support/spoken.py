@@ -19,6 +19,10 @@ Scope = dict[str, list[ast.expr]]
 DOCKERS = (
     "No such container: …",
     "Container … is not running",
+    "Container … is already paused",
+    'Cannot update container …: Container is marked for removal and cannot be "update".',
+    "Container … is not paused",
+    "Container … is paused, unpause the container before exec",
     "Cannot kill container: …: Container … is not running",
     "You cannot remove a running container …. Stop the container before attempting removal or force remove",
     (

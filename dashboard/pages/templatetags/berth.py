@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from dashboard.core import sentences
 from dashboard.grammar import binary_size, human_size
 from dashboard.grammar import ports as spelled
 from dashboard.grammar.values import write_cpus
+from dashboard.volumes.models import shown_name
 
 register = template.Library()
 MOST_PORTS = 6
@@ -48,11 +49,18 @@ def size(value: float | None) -> str:
 
 
 @register.filter
+def of(found: Mapping[str, object], container: Container) -> object:
+    """What a mapping by container's id has of this one; None for nothing."""
+    return found.get(container.container_id) if found else None
+
+
+@register.filter
 def memory(value: float | None) -> str:
     return "" if value is None else binary_size(value)
 
 
 register.filter("cpus", write_cpus)
+register.filter("volume", shown_name)
 register.filter("translated", sentences.translated)
 register.filter("reason", sentences.reason)
 

@@ -2,6 +2,7 @@
 
 export type CommandMessage =
   | { t: "out" | "err"; text: string }
+  | { t: "screen"; text: string }
   | { t: "progress"; id: string; status: string; current: number; total: number }
   | { t: "stream"; path: string; container: string; tty: boolean; interactive: boolean; proxiesSignals: boolean; title: string }
   | { t: "exit"; code: number };
@@ -17,6 +18,7 @@ export function parseCommandMessage(json: string): CommandMessage | null {
   switch (fields["t"]) {
     case "out":
     case "err":
+    case "screen":
       return { t: fields["t"], text: text(fields, "text") };
     case "progress":
       return {

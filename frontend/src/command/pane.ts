@@ -39,6 +39,7 @@ export class CommandPane {
   private readonly bars = new Map<string, HTMLElement>();
   private readonly stop: HTMLButtonElement;
   private inputLine: HTMLElement | null = null;
+  private screen: HTMLElement | null = null;
   private socket: WebSocket | null = null;
   private inner: Session | null = null;
   private signalled: string | null = null; // the container whose program Stop asks to end, as Ctrl-C would
@@ -98,6 +99,9 @@ export class CommandPane {
       case "err":
         this.print(plainText(message.text), message.t);
         break;
+      case "screen":
+        this.redraw(plainText(message.text));
+        break;
       case "progress":
         this.progress(message);
         break;
@@ -116,6 +120,15 @@ export class CommandPane {
     this.output.append(el("span", { class: `command-${kind}` }, text));
     while (this.output.childNodes.length > KEEP_NODES) this.output.firstChild?.remove();
     if (atEnd) this.output.scrollTop = this.output.scrollHeight;
+  }
+
+  /** A text in the place of the one before: what `stats` shows. */
+  private redraw(text: string): void {
+    if (this.screen === null) {
+      this.screen = el("span", { class: "command-out" });
+      this.output.append(this.screen);
+    }
+    this.screen.textContent = text;
   }
 
   private progress(message: Extract<CommandMessage, { t: "progress" }>): void {

@@ -17,6 +17,7 @@ interface Tab {
   readonly pane: TerminalPane | CommandPane;
   readonly button: HTMLElement;
   readonly label: HTMLElement;
+  readonly watchers: HTMLElement;
 }
 
 export class Dock {
@@ -105,10 +106,11 @@ export class Dock {
 
   private add(pane: TerminalPane | CommandPane, iconName: string): void {
     const label = el("span", { class: "dock-tab-label" });
-    const select = el("button", { type: "button", role: "tab", class: "dock-tab-select" }, icon(iconName), label);
+    const watchers = el("span", { class: "dock-tab-watchers", hidden: true });
+    const select = el("button", { type: "button", role: "tab", class: "dock-tab-select" }, icon(iconName), label, watchers);
     const close = iconButton("x", say("close"), () => void this.closeTab(tab));
     const button = el("div", { class: "dock-tab" }, select, close);
-    const tab: Tab = { pane, button, label };
+    const tab: Tab = { pane, button, label, watchers };
     select.addEventListener("click", () => this.activate(tab, true));
     this.tabs.push(tab);
     this.tabBar.append(button);
@@ -190,6 +192,7 @@ export class Dock {
       tab.button.dataset["state"] = tab.pane instanceof TerminalPane ? tab.pane.state.name : tab.pane.stateName;
       tab.label.textContent = tabLabel(tab.pane);
       tab.button.title = tab.pane.title;
+      drawWatchers(tab);
     }
     if (this.isRestored) this.save();
   }
@@ -209,6 +212,21 @@ export class Dock {
 
 function nameOf(pane: TerminalPane | CommandPane): string {
   return pane instanceof TerminalPane ? targetName(pane.target) : "";
+}
+
+/** Who watches is worth a place once it is not this person alone. */
+function drawWatchers({ pane, watchers }: Tab): void {
+  const names = pane instanceof TerminalPane ? pane.watching : [];
+  watchers.hidden = names.length < 2;
+  if (watchers.hidden) return;
+  const words = say("watching", { names: names.join(", ") });
+  if (watchers.title === words) return;
+  watchers.title = words;
+  watchers.replaceChildren(
+    icon("eye"),
+    el("span", { "aria-hidden": "true" }, String(names.length)),
+    el("span", { class: "sr-only" }, words),
+  );
 }
 
 /** A container may be started again; a further command that has ended will not come back. */

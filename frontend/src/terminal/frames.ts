@@ -56,6 +56,7 @@ export type ServerMessage =
   | { t: "live" }
   | { t: "skipped"; bytes: number }
   | { t: "taken"; bytes: number }
+  | { t: "watching"; names: readonly string[] }
   | { t: "exit"; code: number | null; reason: string }
   | { t: "detached" }
   | { t: "notice"; kind: string; message: string }
@@ -64,6 +65,10 @@ export type ServerMessage =
 type Fields = Record<string, unknown>;
 
 const text = (fields: Fields, name: string): string => (typeof fields[name] === "string" ? fields[name] : "");
+const texts = (fields: Fields, name: string): string[] => {
+  const value: unknown = fields[name];
+  return Array.isArray(value) ? value.filter((item): item is string => typeof item === "string") : [];
+};
 const flag = (fields: Fields, name: string): boolean => fields[name] === true;
 const count = (fields: Fields, name: string): number => {
   const value = fields[name];
@@ -85,6 +90,7 @@ const readers: Record<string, (fields: Fields) => ServerMessage> = {
   resize: (f) => ({ t: "resize", rows: count(f, "rows"), cols: count(f, "cols") }),
   live: () => ({ t: "live" }),
   taken: (f) => ({ t: "taken", bytes: count(f, "bytes") }),
+  watching: (f) => ({ t: "watching", names: texts(f, "names") }),
   skipped: (f) => ({ t: "skipped", bytes: count(f, "bytes") }),
   exit: (f) => ({ t: "exit", code: typeof f["code"] === "number" ? f["code"] : null, reason: text(f, "reason") }),
   detached: () => ({ t: "detached" }),

@@ -35,6 +35,7 @@ export class TerminalPane {
   image = "";
   command = ""; // of a further command; a container's own is not named
   title = "";
+  watching: readonly string[] = []; // who has it open, as the server last said
   state: State = { name: "connecting" };
   private readonly screen = el("div", { class: "terminal-screen" });
   private readonly banner = el("div", { class: "terminal-banner", role: "status", hidden: true });
@@ -77,6 +78,10 @@ export class TerminalPane {
       size: () => this.view?.size() ?? { rows: 24, columns: 80 },
       onState: (state) => this.show(state),
       onHello: (hello) => this.greet(hello),
+      onWatching: (names) => {
+        this.watching = names;
+        this.options.onChange?.(this);
+      },
       onNotice: (_kind, message) => toast(message),
     });
     panes.add(this);
@@ -246,6 +251,7 @@ export class TerminalPane {
 
   private show(state: State): void {
     this.state = state;
+    if (state.name !== "live" && state.name !== "replaying") this.watching = []; // nobody tells any more
     this.element.dataset["state"] = state.name;
     this.status.textContent = say(`state-${state.name}`);
     this.detachButton.disabled = state.name !== "live";

@@ -43,6 +43,7 @@ export interface SessionOptions {
   readonly size: () => { rows: number; columns: number };
   readonly onState: (state: State) => void;
   readonly onHello?: (hello: Hello) => void;
+  readonly onWatching?: (names: readonly string[]) => void;
   readonly onNotice?: (kind: string, message: string) => void;
   readonly connect?: (url: string) => WebSocket;
 }
@@ -154,17 +155,28 @@ export class Session {
       case "live":
         this.afterShown(() => this.goLive());
         break;
+      case "exit":
+        this.afterShown(() => this.become({ name: "exited", code: message.code, reason: message.reason }));
+        break;
+      case "detached":
+        this.afterShown(() => this.become({ name: "detached" }));
+        break;
+      default:
+        this.pass(message);
+    }
+  }
+
+  /** What leaves the state as it is. */
+  private pass(message: ServerMessage): void {
+    switch (message.t) {
       case "skipped":
         this.options.sink.skipped(message.bytes);
         break;
       case "taken":
         this.outbox.tookTotal(message.bytes);
         break;
-      case "exit":
-        this.afterShown(() => this.become({ name: "exited", code: message.code, reason: message.reason }));
-        break;
-      case "detached":
-        this.afterShown(() => this.become({ name: "detached" }));
+      case "watching":
+        this.options.onWatching?.(message.names);
         break;
       case "notice":
         this.options.onNotice?.(message.kind, message.message);

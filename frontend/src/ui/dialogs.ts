@@ -27,8 +27,8 @@ export function ask(question: Question): Promise<boolean> {
       el(
         "div",
         { class: "modal-box" },
-        el("h2", { class: "text-base font-semibold", id: "question-title" }, question.title),
-        el("p", { class: "mt-2 whitespace-pre-line text-sm break-words" }, question.body),
+        el("h2", { class: "text-base font-semibold wrap-anywhere", id: "question-title" }, question.title),
+        el("p", { class: "mt-2 whitespace-pre-line text-sm wrap-anywhere" }, question.body),
         el("div", { class: "modal-action" }, no, yes),
       ),
     );

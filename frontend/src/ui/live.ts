@@ -1,6 +1,7 @@
 /**
  * Events of the server become DOM events on the body: `live:<topic>`. Parts of a page name theirs in hx-trigger;
- * a part that shows one thing names its topic in data-topic so that the socket subscribes to it.
+ * a part that shows one thing names its topic in data-topic (several with spaces between) so that the socket
+ * subscribes to it.
  */
 
 import { Backoff } from "../terminal/flow";
@@ -34,7 +35,7 @@ export function hold(topic: string): () => void {
 }
 
 function wanted(): string[] {
-  const named = [...document.querySelectorAll<HTMLElement>("[data-topic]")].map((node) => node.dataset["topic"] ?? "");
+  const named = [...document.querySelectorAll<HTMLElement>("[data-topic]")].flatMap((node) => (node.dataset["topic"] ?? "").split(" "));
   return [...new Set([...ALWAYS, ...named.filter(Boolean), ...extra.keys()])].sort();
 }
 

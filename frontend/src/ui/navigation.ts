@@ -7,6 +7,7 @@ import { csrfToken } from "./requests";
 import { ask, toast, type Tone } from "./dialogs";
 import { byId } from "./dom";
 import { resubscribe } from "./live";
+import { PICKS } from "./selection";
 import { say, tickTimes } from "./words";
 
 interface HtmxDetail {
@@ -73,11 +74,16 @@ function defineMorph(): void {
         ignoreActiveValue: true,
         callbacks: {
           beforeNodeMorphed: (old: Node) => !(old instanceof Element && old.hasAttribute("data-keep")),
-          beforeAttributeUpdated: (name: string, node: Element) => !(name === "open" && node instanceof HTMLDetailsElement),
+          beforeAttributeUpdated: (name: string, node: Element) => !isPersons(name, node),
         },
       });
     },
   });
+}
+
+/** What the person has opened or picked: the server does not know of it. */
+function isPersons(name: string, node: Element): boolean {
+  return (name === "open" && node instanceof HTMLDetailsElement) || (name === "checked" && node.matches(PICKS));
 }
 
 function confirmFirst(event: Event, detail: HtmxDetail): void {

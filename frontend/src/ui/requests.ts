@@ -8,7 +8,7 @@ export function csrfToken(): string {
 
 export type Answer = { ok: true; body: unknown } | { ok: false; message: string };
 
-export async function post(path: string, fields: Record<string, string>): Promise<Answer> {
+export async function post(path: string, fields: Record<string, string> | string[][]): Promise<Answer> {
   try {
     const response = await fetch(path, {
       method: "POST",

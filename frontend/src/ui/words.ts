@@ -9,7 +9,11 @@ export function loadWords(): void {
 
 /** The sentence for a key, with `{name}` replaced. An unknown key shows itself: the tests look for that. */
 export function say(key: string, values: Record<string, string | number> = {}): string {
-  const sentence = words[key] ?? key;
+  return fill(words[key] ?? key, values);
+}
+
+/** A sentence that stands in the page, with its `{name}`s replaced. */
+export function fill(sentence: string, values: Record<string, string | number>): string {
   return sentence.replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from dashboard import gateway
 from dashboard.jobs import runner
 from engine.digest import Digest
 from engine.errors import Cancelled, ImageUnknown, PortTaken, RegistryUnreachable, StoreError, WrongState
+from engine.kernel.procfs import process_facts
 from engine.store.blobs import BlobStore
 
 
@@ -143,6 +145,7 @@ class Engine:
         self.execs = Execs()
         self.networks = Networks(self)
         self.places: dict[str, tuple] = {}
+        self.operations = Operations(self)
 
     def adopt_layer(self, *, incoming, diff_id, file_sha256, file_bytes, first_id):
         if self.adopt_fails:
@@ -192,6 +195,7 @@ class Engine:
         if self.observe(container_id).state != gateway.State.RUNNING:
             raise WrongState("is not running")
         self.calls.append(("kill", container_id, signal))
+        self.seen[container_id] = replace(self.observe(container_id), paused=False)  # as the engine does
         if signal in {"KILL", "9", "TERM", "15"}:
             self.end(container_id, 137)
 
@@ -240,6 +244,43 @@ class Engine:
 
     def sweep(self, known):
         self.calls.append(("sweep",))
+
+
+class Operations:
+    """What is done to containers that are there."""
+
+    def __init__(self, engine) -> None:
+        self._engine = engine
+        self.taken = {}
+        self.update_fails = None
+
+    def update(self, container_id, wanted):
+        if self.update_fails:
+            raise self.update_fails
+        self._engine.calls.append(("update", container_id, wanted))
+
+    def figures(self):
+        return self.taken
+
+    def pause(self, container_id):
+        self._hold(container_id, "pause", paused=True)
+
+    def unpause(self, container_id):
+        self._hold(container_id, "unpause", paused=False)
+
+    def processes(self, container_id):
+        facts = process_facts(os.getpid())
+        return [SimpleNamespace(facts=facts, user="root")]
+
+    def changes(self, container_id, *, is_cancelled):
+        return [SimpleNamespace(kind="C", path="/etc"), SimpleNamespace(kind="A", path="/etc/new")]
+
+    def _hold(self, container_id, verb, *, paused):
+        self._engine.calls.append((verb, container_id))
+        seen = self._engine.observe(container_id)
+        if seen.state != gateway.State.RUNNING:
+            raise WrongState("is not running")
+        self._engine.seen[container_id] = replace(seen, paused=paused)
 
 
 class Execs:

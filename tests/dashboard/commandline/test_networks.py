@@ -238,6 +238,20 @@ async def test_a_running_container_comes_and_goes(door, image, engine):
     assert "WARNING! This will remove all custom networks not used by at least one container." in door.err
     assert await door.say("network", "prune", "-f") == 0
     assert door.out == "Deleted Networks:\nfront\n\n"
+    words = [
+        "--since",
+        "1h",
+        "--until",
+        "0s",
+        "-f",
+        "type=network",
+        "--format",
+        "{{.Action}} {{.Actor.Attributes.name}}",
+    ]
+    assert await door.say("events", *words) == 0, door.err
+    assert door.out.splitlines() == [
+        *("create front", "connect front", "disconnect bridge", "disconnect front", "destroy front")
+    ]
     assert await names() == []
 
 

@@ -64,6 +64,14 @@ def test_a_shell_is_named_once_it_has_been_found(shell, engine):
     assert (shell.tty, shell.open_stdin) == (True, True)
 
 
+def test_its_end_is_told_to_its_readers_its_containers_page_and_the_list_of_terminals(shell, engine, monkeypatch):
+    told = []
+    monkeypatch.setattr(execs, "publish", lambda topic, payload: told.append((topic, payload["state"])))
+    execs.exited(shell, gateway.Exit(0, False, timezone.now(), ""))
+    topics = (f"exec.{shell.exec_id}", f"execs.{shell.container.container_id}", "execs")
+    assert told == [(topic, "exited") for topic in topics]
+
+
 def test_its_end_is_written_down(shell, engine):
     engine.execs.finish(shell.exec_id, 7)
     assert (state(shell), shell.exit_code, shell.error) == ("exited", 7, "")

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-BEFORE, AFTER = [("containers", "0005_exec")], [("containers", "0007_no_address")]
+BEFORE, AFTER = [("containers", "0006_paused")], [("containers", "0008_no_address")]
 
 
 def _migrate(to):
@@ -20,7 +20,9 @@ def _migrate(to):
 def test_a_container_keeps_its_address_in_the_default_network():
     try:
         apps = _migrate(BEFORE)
-        image = apps.get_model("catalog", "Image").objects.create(image_id="sha256:" + "a" * 64, config={}, size_bytes=1)
+        image = apps.get_model("catalog", "Image").objects.create(
+            image_id="sha256:" + "a" * 64, config={}, size_bytes=1
+        )
         rows = apps.get_model("containers", "Container").objects
         for number, address in ((1, "10.120.0.7"), (2, None)):
             rows.create(container_id=f"{number:064x}", name=f"c{number}", image=image, address=address)

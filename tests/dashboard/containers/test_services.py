@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils import timezone
 
+from dashboard import gateway
 from dashboard.containers import creation, handlers, lifecycle, services
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import limits_in_force
@@ -370,6 +371,18 @@ def test_no_limit_means_the_default_for_the_engine_and_for_who_looks(ubuntu, use
     limits = limits_in_force(ContainerOptions.from_json(made.options))
     assert (limits.pids.value, limits.pids.is_default) == (512, True)
     assert services.inspect(made)["HostConfig"]["PidsLimit"] == 512
+
+
+def test_the_default_size_of_the_layer_is_written_down_with_the_container(ubuntu, user, monkeypatch):
+    """Its layer keeps that size, whatever the default is later."""
+    assert ContainerOptions.from_json(services.create(user, SHELL).options).storage_bytes is None
+    config = gateway.engine_config()
+    limits = replace(config.limits, writable_bytes=10 << 30)
+    monkeypatch.setattr("dashboard.gateway.engine_config", lambda: replace(config, limits=limits))
+    made = services.create(user, SHELL)
+    asked = services.create(user, replace(SHELL, storage_bytes=1 << 30))
+    assert [ContainerOptions.from_json(row.options).storage_bytes for row in (made, asked)] == [10 << 30, 1 << 30]
+    assert services.inspect(made)["HostConfig"]["StorageOpt"] == {"size": str(10 << 30)}
 
 
 def test_a_limit_that_was_said_is_in_force(ubuntu, user, engine):

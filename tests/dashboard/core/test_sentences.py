@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from django.utils import translation
 
-from dashboard.core.engine_words import ERRORS, OWN
+from dashboard.core.engine_words import ERRORS
 from dashboard.core.errors import Conflict, DashboardError, NotFound
+from dashboard.core.own_words import OWN, STREAMS, TYPED
 from dashboard.core.sentences import REASONS, reason, translated
 from engine.containers import hostcheck
 from engine.errors import EngineError
@@ -107,8 +108,47 @@ def test_dockers_lines_are_the_same_in_every_language():
 
 
 def test_no_sentence_is_kept_that_nobody_says():
-    kept = {text: re.sub(r"\\\{\w+\\\}", ".+?", re.escape(text)) for text in (*ERRORS, *OWN)}
-    assert [text for text, it in kept.items() if not any(re.fullmatch(it, said, re.DOTALL) for said in _told())] == []
+    assert _unsaid((*ERRORS, *OWN), _told()) == []
+
+
+def _unsaid(kept, said) -> list[str]:
+    """Those that stand in no text of the source. What is computed there stands as `Xy 1`."""
+    patterns = {text: re.sub(r"\\\{\w+\\\}", ".+?", re.escape(text)) for text in kept}
+    return [text for text, it in patterns.items() if not any(re.fullmatch(it, one, re.DOTALL) for one in said)]
+
+
+WHICHEVER_PORT = "invalid Xy 1: Xy 1"  # of the host or of the container, and both are there
+STREAMING = ("dashboard/core/consumers.py", "dashboard/terminals/consumers.py", "dashboard/terminals/sessions.py")
+
+
+def test_what_the_grammar_says_of_ports_and_volumes_is_said_in_korean_where_a_form_asks_for_them():
+    grammar = spoken.ROOT / "dashboard" / "grammar"
+    read = [text for name in ("ports.py", "mounts.py") for text in _messages(grammar / name)]
+    read += _messages(spoken.ROOT / "dashboard" / "containers" / "creation.py")
+    assert _unsaid(TYPED, read) == []
+    ports = [text for text in _messages(grammar / "ports.py") if text != WHICHEVER_PORT]
+    assert len(ports) >= 9
+    with translation.override("ko"):
+        assert [text for text in ports if not KOREAN.search(translated(text))] == []
+
+
+def test_what_a_websocket_says_is_said_in_korean():
+    said = [text for name in STREAMING for text in spoken.sentences(spoken.ROOT / name)]
+    assert len(said) > 10
+    with translation.override("ko"):
+        assert [text for text in said if not KOREAN.search(translated(text))] == []
+    assert _unsaid([text for text in STREAMS if " " in text], said) == []
+
+
+def _messages(path: Path) -> list[str]:
+    """What is put into a name and raised: these texts end without a full stop."""
+    tree = ast.parse(path.read_text())
+    values = [node.value for node in ast.walk(tree) if isinstance(node, ast.Assign) and _is_message(node)]
+    return [text for value in values for text in spoken.texts(value, {})]
+
+
+def _is_message(node: ast.Assign) -> bool:
+    return getattr(node.targets[0], "id", "") == "msg"
 
 
 @pytest.mark.parametrize(

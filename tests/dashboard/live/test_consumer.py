@@ -68,6 +68,8 @@ async def test_joining_a_job_says_first_how_far_it_is():
 
 async def test_unknown_topics_and_nonsense_are_left_out():
     socket = await open_live()
+    own = "execs." + "a" * 64
+    assert await subscribe(socket, "streams", "execs", "volumes", own) == ["execs", own, "streams", "volumes"]
     assert await subscribe(socket, "containers", "job.x", "job.-1", "secrets", "container.zz", "job.1.2", 7) == [
         "containers"
     ]

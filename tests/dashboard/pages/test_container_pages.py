@@ -6,8 +6,10 @@ from html import unescape
 
 import pytest
 
+from dashboard import gateway
+from dashboard.containers import figures
 from dashboard.containers.forms import RunForm
-from dashboard.containers.models import Container, ContainerState
+from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.jobs.models import Job, JobState
 
 RUN = {"image": "ubuntu:14.04", "interactive": "on", "tty": "on"}
@@ -35,6 +37,7 @@ def test_the_filter_is_the_address(page, world, query, shown, hidden):
         ("/containers/?part=found&q=calm 1&state=running", "/containers/?q=calm+1&state=running"),
         ("/containers/?part=found&q=", "/containers/"),
         ("/catalog/?part=found&q=한", "/catalog/?q=%ED%95%9C"),
+        ("/volumes/?part=found&q=data&state=unused", "/volumes/?q=data&state=unused"),
     ],
 )
 def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, address):
@@ -42,9 +45,11 @@ def test_what_is_typed_in_a_filter_becomes_the_address(page, world, asked, addre
     assert "HX-Replace-Url" not in page.get(asked.replace("found", "rows"), headers={"HX-Request": "true"})
 
 
-def test_the_other_states_keep_what_is_typed(page, world):
-    body = page.get("/containers/?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
-    assert 'href="/containers/?state=running&amp;q=calm"' in body
+@pytest.mark.parametrize("other", ["containers/?state=running", "volumes/?state=unused"])
+def test_the_other_states_keep_what_is_typed(page, world, other):
+    place = other.partition("?")[0]
+    body = page.get(f"/{place}?part=found&q=calm", headers={"HX-Request": "true"}).content.decode()
+    assert f'href="/{other}&amp;q=calm"' in body
     assert 'hx-swap-oob="true"' in body
 
 
@@ -57,9 +62,15 @@ def test_lists_that_are_empty_say_what_helps(page, world):
 def test_limits_are_those_in_force_in_dockers_units(page, world):
     world.running.options |= {"memory_bytes": 512 << 20, "pids_limit": -1}
     world.running.save()
+    assert _facts(page, world) == ["512MiB", "1.5", "no limit", "512 (default)"]
+    world.running.options |= {"storage_bytes": 10 << 30}
+    world.running.save()
+    assert _facts(page, world)[2] == "10GiB"
+
+
+def _facts(page, world) -> list[str]:
     body = page.get(f"/containers/{world.running.container_id}/").content.decode()
-    facts = [re.sub(r"<[^>]*>", "", found) for found in re.findall(r"<dd>(.*?)</dd>", body)]
-    assert facts[-4:] == ["512MiB", "1.5", "Default", "512 (default)"]
+    return [re.sub(r"<[^>]*>", "", found) for found in re.findall(r"<dd>(.*?)</dd>", body)][-4:]
 
 
 @pytest.mark.parametrize(
@@ -325,3 +336,107 @@ def test_a_port_that_cannot_be_read_is_told_at_its_field(page, world, messages):
     assert answer.status_code == 422
     assert "invalid hostPort: x. Ports are written as 8080:80" in answer.content.decode()
     assert Container.objects.count() == before
+
+
+@pytest.mark.parametrize(
+    ("publish", "said"), [("x:80", "호스트 포트가 올바르지 않습니다: x."), ("80/sctp", "sctp 포트는")]
+)
+def test_a_port_that_cannot_be_read_is_told_in_the_readers_language(page, world, publish, said):
+    answer = page.post(
+        "/containers/run/line/", {**RUN, "publish": publish}, headers={"HX-Request": "true", "Accept-Language": "ko"}
+    )
+    assert said in answer.content.decode()
+
+
+def test_why_a_container_could_not_be_started_stands_in_words_above_dockers_line(page, world, messages, at_once):
+    PublishedPort.objects.create(
+        container=world.running,
+        protocol="tcp",
+        address="127.0.0.1",
+        port=8080,
+        container_port=80,
+        first=8080,
+        last=8080,
+    )
+    answer = page.post("/containers/run/", {**RUN, "publish": "8080:80"}, headers={"HX-Request": "true"})
+    body = answer.content.decode()
+    assert answer.status_code == 409
+    assert body.index("A port of the host is taken already.") < body.index("port is already allocated")
+    refused = page.post("/containers/run/", {**RUN, "workdir": "not/absolute"})
+    assert "This could not be done." not in refused.content.decode(), "says nothing that the sentence does not say"
+
+
+def test_a_paused_container_offers_to_go_on(page, world):
+    Container.objects.filter(pk=world.running.pk).update(state=ContainerState.PAUSED)
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'hx-post="{address}unpause/"' in body
+    assert f'hx-post="{address}pause/"' not in body
+    assert "data-open-shell" not in body
+    assert "state-paused" in body
+    assert world.running.name in page.get("/containers/?state=running").content.decode()
+
+
+def test_a_container_is_renamed_on_its_page(page, world):
+    address = f"/containers/{world.running.container_id}/"
+    assert f'action="{address}rename/"' in page.get(address).content.decode()
+    answer = page.post(f"{address}rename/", {"name": "bold_cod"}, headers={"HX-Request": "true"})
+    assert "bold_cod" in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    assert page.post(f"{address}rename/", {"name": "a/b"}).status_code == 400
+    assert page.post(f"{address}rename/", {"name": world.exited.name}).status_code == 409
+    world.running.refresh_from_db()
+    assert world.running.name == "bold_cod"
+
+
+def test_processes_and_changed_files_are_looked_at_when_they_are_asked_for(page, world, at_once):
+    line = {
+        "pid": 4321, "parent": 1, "group": 1, "session": 1, "uid": 0, "user": "root", "name": "sh", "command": "sh <b>",
+        "state": "S", "terminal": "?", "is_foreground": False, "nice": 0, "threads": 1, "started_at": 0, "cpu_s": 0,
+        "virtual_bytes": 0, "resident_bytes": 0,
+    }  # fmt: skip
+    at_once["result"] = {"processes": [line], "changes": [["A", "/new<b>"], ["C", "/etc"]]}
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(f"{address}?tab=processes").content.decode()
+    assert "sh &lt;b&gt;" in body
+    assert "4321" in body
+    body = page.get(f"{address}?tab=changes").content.decode()
+    assert "A /new&lt;b&gt;\nC /etc" in body
+    assert list(Job.objects.order_by("pk").values_list("kind", flat=True)) == ["list_processes", "list_changes"]
+    assert "has no processes" in page.get(f"/containers/{world.exited.container_id}/?tab=processes").content.decode()
+    at_once |= {"state": JobState.FAILED, "error": "The work was cancelled."}
+    assert "The work was cancelled." in page.get(f"{address}?tab=changes").content.decode()
+
+
+def test_what_containers_take_is_shown_and_refreshed(page, world, monkeypatch):
+    taken = gateway.Figures(
+        cpu_percent=12.34, memory_bytes=5 << 20, memory_limit_bytes=64 << 20, processes=42, read_bytes=1000,
+        written_bytes=2000, received_bytes=3000, sent_bytes=4000,
+    )  # fmt: skip
+    monkeypatch.setattr(figures, "newest", lambda: {world.running.container_id: taken})
+    body = page.get("/containers/").content.decode()
+    assert "12.3 %" in body
+    assert "5MiB" in body
+    assert 'hx-get="/containers/?part=figures"' in body
+    fresh = page.get("/containers/?part=figures", headers={"HX-Request": "true"}).content.decode()
+    assert f'id="taken-{world.running.short_id}" class="taken" hx-swap-oob="true"' in fresh
+    address = f"/containers/{world.running.container_id}/"
+    assert f'hx-get="{address}?part=now"' in page.get(address).content.decode()
+    now = page.get(f"{address}?part=now", headers={"HX-Request": "true"}).content.decode()
+    assert 'id="now" class="facts" hx-swap-oob="true"' in now
+    for said in ("42", "64MiB", "3kB received, 4kB sent", "1kB read, 2kB written"):
+        assert said in now
+    assert page.get(f"/containers/{'0' * 64}/?part=now").status_code == 286
+    assert "part=now" not in page.get(f"/containers/{world.exited.container_id}/").content.decode()
+
+
+def test_limits_are_changed_on_the_page(page, world, at_once):
+    address = f"/containers/{world.running.container_id}/"
+    body = page.get(address).content.decode()
+    assert f'action="{address}update/"' in body
+    assert re.search(r'name="cpus" value="1.5"', body)
+    answer = page.post(f"{address}update/", {"memory": "64m", "cpus": "", "pids": "99"}, headers={"HX-Request": "true"})
+    assert world.running.name in json.loads(answer["HX-Trigger"])["toast"]["message"]
+    wanted = {"memory_bytes": 64 << 20, "nano_cpus": None, "pids_limit": 99}
+    assert Job.objects.get(kind="update_container").params["changes"] == wanted
+    assert page.post(f"{address}update/", {"memory": "much"}).status_code == 400
+    assert page.post(f"{address}update/", {"memory": "1k"}).status_code == 400

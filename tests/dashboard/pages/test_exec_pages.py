@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from dashboard.containers.models import Container, Exec
 from dashboard.jobs.models import Job, JobState
+from dashboard.terminals import sessions
+from dashboard.terminals.models import StreamSession
 from tests.dashboard.pages.conftest import make_container
 
 HTMX = {"HX-Request": "true"}
@@ -106,8 +111,29 @@ def test_one_that_has_ended_is_not_listed(page, world, shell):
 def test_shells_stand_among_the_terminals_and_have_a_page(page, world, shell):
     body = page.get("/terminals/").content.decode()
     assert f'id="terminal-{shell.exec_id[:12]}"' in body
+    assert 'data-topic="execs streams"' in body
+    assert "live:execs from:body" in body
     body = page.get(f"/terminals/exec/{shell.exec_id}/").content.decode()
     assert f'data-terminal="exec:{shell.exec_id}"' in body
     assert "/bin/&lt;bash&gt;" in body
     Container.objects.all().delete()
     assert page.get(f"/terminals/exec/{shell.exec_id}/").status_code == 404
+
+
+def test_the_list_names_who_watches_now_and_nobody_whose_page_died(page, world, shell, django_user_model):
+    mate, gone = (django_user_model.objects.create_user(name) for name in ("mate", "gone"))
+    for user, row in ((mate, None), (mate, None), (world.person, shell), (gone, shell)):
+        sessions.open_session(world.running, user, kind="browser", mode="attach", row=row)
+    sessions.open_session(world.running, gone, kind="browser", mode="logs")
+    StreamSession.objects.filter(user=gone).update(heartbeat_at=timezone.now() - timedelta(minutes=1))
+    body = page.get("/terminals/?part=rows").content.decode()
+    assert re.findall(r'data-label="Watching now">(.*?)</td>', body) == ["mate", "haeun"]
+
+
+def test_the_list_is_told_of_every_stream_that_opens_or_ends(world, monkeypatch):
+    told = []
+    monkeypatch.setattr(sessions, "publish", lambda topic, _payload: told.append(topic))
+    made = sessions.open_session(world.running, world.person, kind="browser", mode="attach")
+    for _ in range(2):
+        sessions.end(made.pk)
+    assert told == ["streams", "streams"]

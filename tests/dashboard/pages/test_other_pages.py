@@ -6,6 +6,7 @@ import time
 import pytest
 from django.contrib.auth import get_user_model
 
+from dashboard.catalog.models import Layer, PullLayer
 from dashboard.jobs.models import Job, JobState
 from dashboard.pages import views
 from dashboard.pages.activity import KINDS
@@ -36,9 +37,23 @@ def test_activity_is_filtered_by_its_address(page, pulling, state, is_shown):
     assert ("node:22" in page.get(f"/activity/?part=rows&state={state}").content.decode()) is is_shown
 
 
+def test_measuring_by_the_way_is_nobodys_wish(page, person):
+    Job.objects.create(kind="measure_containers", requester=person, params={"container_ids": []})
+    for address in ("/activity/", "/"):
+        assert "Measure containers" not in page.get(address).content.decode()
+    assert " data-none" in page.get("/activity/?part=count").content.decode()
+    title = page.get(f"/activity/{Job.objects.get().pk}/").content.decode()
+    assert "<h1>Measure containers</h1>" in title
+
+
 def test_a_job_has_a_page_with_its_parts(page, pulling):
-    Job.objects.create(kind="extract_layer", parent=pulling, state=JobState.FAILED, error="truncated", params={})
+    part = Layer.objects.create(diff_id="sha256:" + "d1" * 32)
+    digest = "sha256:0123456789ab" + "c" * 52
+    PullLayer.objects.create(job=pulling, layer=part, position=0, digest=digest, media_type="x", size_bytes=1)
+    named = {"layer": part.pk}
+    Job.objects.create(kind="extract_layer", parent=pulling, state=JobState.FAILED, error="truncated", params=named)
     body = page.get(f"/activity/{pulling.pk}/").content.decode()
+    assert "<code>0123456789ab</code>" in body
     assert "0e7e7cdd3381" in body
     assert "truncated" in body
     assert page.get("/activity/999/").status_code == 404

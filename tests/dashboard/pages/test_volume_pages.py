@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -66,6 +67,35 @@ def test_a_name_that_cannot_be_is_refused(page, stored, name, status):
     before = Volume.objects.count()
     assert page.post("/volumes/create/", {"name": name}, headers=BOOSTED).status_code == status
     assert Volume.objects.count() == before
+
+
+def test_a_volume_that_nobody_named_has_a_short_name_wherever_it_is_spoken_of(page, stored, at_once):
+    whole, short = stored.own.name, stored.own.name[:12]
+    body = page.get("/volumes/").content.decode()
+    assert f"Remove the volume {short}?" in body
+    assert f'<code title="{whole}">{short}</code>' in body
+    VolumeUse.objects.create(container=stored.world.running, volume=stored.own, target="/own")
+    body = page.get(f"/containers/{stored.world.running.container_id}/").content.decode()
+    assert f'<code title="{whole}">{short}</code>' in body
+    VolumeUse.objects.all().delete()
+    answer = page.post(f"/volumes/{whole}/remove/", headers=BOOSTED)
+    assert f'"{short} is removed."' in answer["HX-Trigger"]
+    assert whole not in page.get("/activity/").content.decode()
+
+
+def test_the_form_is_empty_again_after_a_volume_is_made(page, stored):
+    assert re.search(r'<form[^>]*action="/volumes/create/"[^>]* data-reset', page.get("/volumes/").content.decode())
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"), [((5000, 7000), "3 · 12kB "), ((None, None), "3<"), ((None, 7000), "(1 measured)")]
+)
+def test_the_system_page_counts_volumes_and_what_they_hold(page, stored, sizes, said):
+    Volume.objects.update(size_bytes=None)
+    for volume, size in zip((stored.spare, stored.own), sizes, strict=True):
+        Volume.objects.filter(pk=volume.pk).update(size_bytes=size)
+    body = page.get("/system/").content.decode()
+    assert said in re.search(r"<dt>Volumes</dt><dd>.*?</dd>", body)[0]
 
 
 def test_removal_names_what_goes_and_is_only_offered_where_nobody_is_in_the_way(page, stored):

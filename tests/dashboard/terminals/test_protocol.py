@@ -72,6 +72,8 @@ def test_the_query_of_the_address_is_read():
     logs = protocol.parse_query({"mode": "logs", "tail": "all", "stdin": "1", "follow": "0"})
     assert (logs.start, logs.tail, logs.wants_input, logs.follow) == ("start", None, False, False)
     assert protocol.parse_query({}).start == "replay"
+    between = protocol.parse_query({"mode": "logs", "since": "1790000000123456789", "until": "-5"})
+    assert (between.since_ns, between.until_ns) == (1_790_000_000_123_456_789, -5)
     for name, value in (
         ("follow", "yes"),
         ("from", "3."),

@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.browser import Terminal
 from tests.support.images import Entry, image, layer, push
+from tests.support.ports import free_port
 from tests.support.shell_image import PATH, push_shell_images
 from tests.support.spoken import without_dockers
 from tests.support.waiting import until
@@ -120,8 +121,9 @@ def ids(berth, registry, debian, debian_layer, administrator) -> dict[str, str]:
     for line in ("pull nginx:1.27", "pull postgres:16", "pull ubuntu:14.04", "pull centos:7"):
         person.command(f"docker {line}")
     found = {}
+    port = 8080 if PICTURES else free_port()
     for name, words in {
-        "web": "-d -it -m 512m --cpus 1.5 -e TIDE=high nginx:1.27",
+        "web": f"-d -it -m 512m --cpus 1.5 -e TIDE=high -p {port}:80 -v web-data:/var/lib/harbour nginx:1.27",
         "tide-db": "-d -it -m 1g postgres:16",
         "pilot": "-d -it -w /root debian:12",
         "lighthouse": "-d -it ubuntu:14.04",
@@ -132,6 +134,7 @@ def ids(berth, registry, debian, debian_layer, administrator) -> dict[str, str]:
     person.page.locator(".dock-tab").get_by_role("button", name="Close").last.click()
     yield found
     berth.run_checked("rm", "-f", *found.values())
+    berth.run_checked("volume", "rm", "web-data")
 
 
 LOG_LINES = 'i=0; while sleep 1; do i=$((i+1)); echo "10.88.0.1 GET /harbour/$i 200 $((i * 137 % 4096))"; done'
@@ -153,7 +156,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "home": "/", "catalog": "/catalog/", "image": next(to for text, to in images.items() if "nginx" in text),
         "containers": "/containers/", "running": "/containers/?state=running", "nothing-found": "/containers/?q=xyz",
         "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
-        "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "networks": "/networks/",
+        "processes": f"{web}?tab=processes", "changes": f"{web}?tab=changes", "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "networks": "/networks/",
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
@@ -197,6 +200,26 @@ def test_pictures_of_the_lists(signed_in, ids):
     phone = signed_in(locale="ko-KR", width=390, height=844, device_scale_factor=2)
     phone.go("/containers/")
     _save(phone.page, "phone-ko")
+
+
+@picture
+def test_picture_of_a_container(signed_in, berth, ids):
+    berth.run_checked(
+        "exec", "-d", "-t", "web", "sh", "-c", "while sleep 60; do date >> /var/lib/harbour/tide.log; done"
+    )
+    visitor = signed_in(height=860)
+    visitor.go(f"/containers/{ids['web']}/")
+    visitor.page.locator("#container-execs li").wait_for()
+    _save(visitor.page, "container")
+
+
+@picture
+def test_picture_of_a_selection(signed_in, ids):
+    visitor = signed_in(height=640)
+    visitor.go("/containers/")
+    for name in ("web", "tide-db", "night-watch"):
+        visitor.page.locator(f"[data-pick={name}]").check()
+    _save(visitor.page, "selection")
 
 
 @picture

@@ -116,3 +116,24 @@ def test_kills_are_read_from_the_files_of_the_second_version(tmp_path, monkeypat
     monkeypatch.setattr(mounts, "mountinfo", lambda: mounts.parse_mountinfo(text))
     assert cgroups.controllers() == {"cpu", "memory", "pids"}
     assert cgroups.oom_kills("/berth") == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "name", "word", "is_frozen"),
+    [
+        (1, "freezer.state", "FROZEN", True),
+        (1, "freezer.state", "FREEZING", True),
+        (1, "freezer.state", "THAWED", False),
+        (2, "cgroup.freeze", "1", True),
+        (2, "cgroup.freeze", "0", False),
+        (2, "freezer.state", "FROZEN", False),
+    ],
+)
+def test_a_frozen_group_is_known_in_both_versions(tmp_path, monkeypatch, version, name, word, is_frozen):
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / name).write_text(f"{word}\n")
+    kind = "cgroup cgroup rw,freezer" if version == 1 else "cgroup2 cgroup2 rw"
+    line = f"40 31 0:37 / {tmp_path} rw - {kind}\n"
+    monkeypatch.setattr(mounts, "mountinfo", lambda: mounts.parse_mountinfo(line))
+    assert cgroups.is_frozen("/one") is is_frozen
+    assert cgroups.is_frozen("/none") is False

@@ -223,3 +223,42 @@ def test_a_line_that_is_appended_after_the_look_changes_neither_start_nor_end(tm
         assert tail.read(1 << 20, until=end) == []
         assert tail.position == end
         tail.close()
+
+
+def _numbered(first: int, last: int) -> bytes:
+    """A line a second, of many lengths."""
+    second = 1_000_000_000
+    return b"".join(
+        records(b"x" * (number * 7919 % 200) + b" %d\n" % number, time_ns=START_NS + number * second)
+        for number in range(first, last)
+    )
+
+
+@pytest.mark.parametrize("wanted", [-5, 0, 1, 57, 99, 100, 101, 199, 200, 201, 299])
+def test_since_finds_the_first_line_of_a_time_across_segments(tmp_path, wanted):
+    (tmp_path / "ctr.log.3").write_bytes(_numbered(0, 100))
+    (tmp_path / "ctr.log.4").write_bytes(_numbered(100, 200))
+    (tmp_path / "ctr.log").write_bytes(_numbered(200, 300) + b"cut")
+    with boundary.Snapshot(tmp_path) as now:
+        found = boundary.since(now, START_NS + wanted * 1_000_000_000)
+        ((_, rest), *_) = now.slices(found, now.end())
+    assert rest.split(b"\n")[0].endswith(b" %d" % max(0, wanted))
+
+
+def test_since_a_time_without_lines_is_the_end(tmp_path):
+    (tmp_path / "ctr.log.1").write_bytes(_numbered(0, 10))
+    (tmp_path / "ctr.log").write_bytes(b"")
+    with boundary.Snapshot(tmp_path) as now:
+        assert boundary.since(now, START_NS + 10_000_000_000) == now.end()
+        assert boundary.since(now, START_NS + 9_000_000_001) == now.end()
+
+
+@pytest.mark.parametrize("damaged", [b"\n", b"2026-11-2\n", b"x" * 50 + b"\n"])
+def test_lines_that_a_full_disk_cut_short_lead_nobody_astray(tmp_path, damaged):
+    (tmp_path / "ctr.log").write_bytes(_numbered(0, 40) + damaged * 3 + _numbered(40, 80) + damaged * 2)
+    with boundary.Snapshot(tmp_path) as now:
+        for wanted in range(80):
+            found = boundary.since(now, START_NS + wanted * 1_000_000_000)
+            rest = b"".join(raw for _, raw in now.slices(found, now.end()))
+            lines = [line for line in rest.split(b"\n") if b" stdout F " in line]
+            assert lines[0].endswith(b" %d" % wanted)

@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0006_endpoints'),
+        ('containers', '0007_endpoints'),
     ]
 
     operations = [

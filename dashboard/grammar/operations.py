@@ -1,0 +1,160 @@
+"""Commands about containers that are there, beside those of their life and their images (`commands`)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dashboard.grammar import commands, requests
+from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command, number, string, switch
+from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError
+from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.processes import read_ps
+from dashboard.grammar.values import read_cpus, read_size, read_tail
+
+SINCE = string("since", text='Show {} since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
+UNTIL = string("until", text='Show {} before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
+
+
+def about_times(what: str) -> tuple[Flag, Flag]:
+    return replace(SINCE, help=SINCE.help.format(what)), replace(UNTIL, help=UNTIL.help.format(what))
+
+
+def _build_logs(values: Values, words: tuple[str, ...]) -> requests.Logs:
+    return requests.Logs(
+        name=words[0],
+        follow=values.get("follow", False),
+        tail=values.get("tail"),
+        timestamps=values.get("timestamps", False),
+        since=values.get("since", ""),
+        until=values.get("until", ""),
+    )
+
+
+_LIMITS = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids_limit": "pids_limit"}
+_UPDATE_LATER = (
+    *(("blkio-weight", ""), ("cpu-period", ""), ("cpu-quota", ""), ("cpu-rt-period", ""), ("cpu-rt-runtime", "")),
+    *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("kernel-memory", "")),
+    *(("memory-reservation", ""), ("memory-swap", ""), ("restart", "")),
+)
+
+
+def _build_update(values: Values, words: tuple[str, ...]) -> requests.Update:
+    changes = tuple((field, values[name]) for name, field in _LIMITS.items() if name in values)
+    if not changes:
+        msg = "you must provide one or more flags when using this command"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    return requests.Update(names=words, changes=changes)
+
+
+OPERATIONS: tuple[Command, ...] = (
+    Command(
+        name="logs",
+        usage="[OPTIONS] CONTAINER",
+        about="Fetch the logs of a container",
+        build=_build_logs,
+        flags=(
+            Flag(name="details", is_unsupported=True),
+            switch("follow", "f", "Follow log output"),
+            *about_times("logs"),
+            Flag(name="tail", short="n", read=read_tail, help='Number of lines to show from the end (default "all")'),
+            switch("timestamps", "t", "Show timestamps"),
+        ),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="diff",
+        usage="CONTAINER",
+        about="Inspect changes to files or directories on a container's filesystem",
+        build=lambda _v, w: requests.Diff(name=w[0]),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="events",
+        usage="[OPTIONS]",
+        about="Get real time events from the server",
+        build=lambda v, _w: requests.Events(
+            since=v.get("since", ""),
+            until=v.get("until", ""),
+            format=v.get("format", ""),
+            filters=v.get("filter", ()),
+        ),
+        flags=(FILTER, FORMAT, *about_times("events")),
+        most=0,
+    ),
+    Command(
+        name="stats",
+        usage="[OPTIONS] [CONTAINER...]",
+        about="Display a live stream of container(s) resource usage statistics",
+        build=lambda v, w: requests.Stats(
+            names=w,
+            all=v.get("all", False),
+            no_stream=v.get("no_stream", False),
+            no_trunc=v.get("no_trunc", False),
+            format=v.get("format", ""),
+        ),
+        flags=(
+            switch("all", "a", "Show all containers (default shows just running)"),
+            FORMAT,
+            switch("no-stream", text="Disable streaming stats and only pull the first result"),
+            NO_TRUNC,
+        ),
+    ),
+    Command(
+        name="top",
+        usage="CONTAINER [ps OPTIONS]",
+        about="Display the running processes of a container",
+        build=lambda _v, w: requests.Top(name=w[0], columns=read_ps(w[1:])),
+        least=1,
+        stops_at_argument=True,
+    ),
+    Command(
+        name="pause",
+        usage="CONTAINER [CONTAINER...]",
+        about="Pause all processes within one or more containers",
+        build=lambda _v, w: requests.Pause(names=w),
+        least=1,
+    ),
+    Command(
+        name="rename",
+        usage="CONTAINER NEW_NAME",
+        about="Rename a container",
+        build=lambda _v, w: requests.Rename(name=w[0], new_name=w[1]),
+        least=2,
+        most=2,
+    ),
+    Command(
+        name="update",
+        usage="[OPTIONS] CONTAINER [CONTAINER...]",
+        about="Update configuration of one or more containers",
+        build=_build_update,
+        flags=(
+            Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
+            Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
+            number("pids-limit", text="Tune container pids limit (0 or -1: the server's default)"),
+            *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _UPDATE_LATER),
+        ),
+        least=1,
+    ),
+    Command(
+        name="unpause",
+        usage="CONTAINER [CONTAINER...]",
+        about="Unpause all processes within one or more containers",
+        build=lambda _v, w: requests.Unpause(names=w),
+        least=1,
+    ),
+)
+PRUNE = Command(
+    name="prune",
+    usage="[OPTIONS]",
+    about="Remove all stopped containers",
+    build=lambda v, _w: requests.ContainerPrune(force=v.get("force", False), filters=v.get("filter", ())),
+    flags=(
+        replace(FILTER, short=""),  # -f is --force here
+        switch("force", "f", "Do not prompt for confirmation"),
+    ),
+    most=0,
+)
+COMMANDS = tuple(sorted((*commands.COMMANDS, *OPERATIONS), key=lambda command: command.name))
+BY_NAME = {command.name: command for command in COMMANDS}
