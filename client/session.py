@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from client.connection import Connection, Frame
 from client.errors import ConnectionLost
+from client.files import Files
 from client.locate import Place
 from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_text
 from client.progress import Progress
@@ -19,6 +20,7 @@ from client.version import version_line
 
 INTERRUPTED = 130
 LOST = 125
+FILES = frozenset({"read-file", "reserve-file", "write-file"})
 
 
 def named_environment(argv: Sequence[str]) -> dict[str, str]:
@@ -32,6 +34,10 @@ def _progress_on(fd: int) -> Progress:
     return Progress(write=lambda text: write_text(fd, text), columns=columns)
 
 
+def _exit_code(frame: Frame) -> int:
+    return int(frame.get("code") or 0)
+
+
 class Session:
     def __init__(self, place: Place) -> None:
         self._place = place
@@ -42,6 +48,7 @@ class Session:
         self._interrupts = 0
         self._ended: Ended | None = None
         self._refusal = ""
+        self._files = Files(())
 
     def _on_signal(self, number: int) -> None:
         if number in {signal.SIGWINCH, signal.SIGCONT}:
@@ -60,6 +67,7 @@ class Session:
         Raises:
             BrokenPipeError: nobody reads our output any more.
         """
+        self._files = Files(argv)
         try:
             with suppress(ConnectionLost):  # a refusal may be waiting to be read
                 self._connection.send(self._request(argv))
@@ -67,6 +75,7 @@ class Session:
         except ConnectionLost:
             return self._without_server()
         finally:
+            self._files.close()
             self._connection.close()
 
     def _request(self, argv: Sequence[str]) -> Frame:
@@ -88,27 +97,35 @@ class Session:
         return self._without_server()
 
     def _show(self, frame: Frame) -> int | None:
-        kind = frame.get("t")
+        """Do what a frame says; the exit code once there is one. Frames of a newer Berth are passed over."""
+        kind = str(frame.get("t"))
         if kind == "progress":
-            current, total = (int(frame.get(key) or 0) for key in ("current", "total"))
-            bars = self._progress.get(str(frame.get("to", "out")), self._progress["out"])
-            bars.show(str(frame.get("id", "")), str(frame.get("status", "")), current, total)
+            self._show_progress(frame)
             return None
         for bars in self._progress.values():
             bars.settle()
+        if kind in FILES:
+            if (answer := self._files.answer(frame)) is not None:
+                self._connection.send(answer)
+            return None
+        act = {"stream": self._stream, "exit": _exit_code}.get(kind, self._show_text)
+        return act(frame)
+
+    def _show_progress(self, frame: Frame) -> None:
+        current, total = (int(frame.get(key) or 0) for key in ("current", "total"))
+        bars = self._progress.get(str(frame.get("to", "out")), self._progress["out"])
+        bars.show(str(frame.get("id", "")), str(frame.get("status", "")), current, total)
+
+    def _show_text(self, frame: Frame) -> None:
+        kind, text = frame.get("t"), str(frame.get("text", ""))
         if kind == "out":
-            write_text(STDOUT, str(frame.get("text", "")))
+            write_text(STDOUT, text)
         elif kind == "err":
-            write_text(STDERR, str(frame.get("text", "")))
+            write_text(STDERR, text)
         elif kind == "screen":
-            self._screen.show(str(frame.get("text", "")))
-        elif kind == "stream":
-            return self._stream(frame)
+            self._screen.show(text)
         elif kind == "error":
             self._refusal = str(frame.get("message", ""))
-        elif kind == "exit":
-            return int(frame.get("code") or 0)
-        return None
 
     def _stream(self, frame: Frame) -> int | None:
         """An exit code only where the person stopped watching: the door's answer is not waited for."""

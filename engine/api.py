@@ -29,7 +29,7 @@ from engine.containers.observe import Observed
 from engine.containers.operations import Operations
 from engine.containers.record import Exit, now, read_record
 from engine.containers.states import Action, State, require
-from engine.errors import EngineError, RequestRefused, WrongState
+from engine.errors import EngineError, HostUnfit, RequestRefused, WrongState
 from engine.images.owners import publish_layer_ids
 from engine.kernel import cgroups, features
 from engine.kernel.files import ensure_folder
@@ -41,7 +41,9 @@ from engine.runtime.etcfiles import refuse_mount_at
 from engine.runtime.host import host_facts
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.policy import Policy, load_policy
+from engine.runtime.rights import refuse_unfit_rights
 from engine.runtime.runc import Runc
+from engine.runtime.shares import refuse_unfit_shares, share_facts
 from engine.runtime.signals import parse_signal
 from engine.runtime.spec import default_limits, resources
 from engine.store import adopt
@@ -209,6 +211,12 @@ class Engine:
         if request.writable_bytes is not None and request.writable_bytes < least:
             msg = f"Minimum size of the writable layer is {least // MIB}MB"
             raise RequestRefused(msg, subject=request.container_id)
+        refuse_unfit_rights(request.rights, policy)
+        facts = share_facts()
+        refuse_unfit_shares(request.shares, request.memory_bytes, policy, facts, self.config.limits)
+        if request.init and not self.config.init.is_file():
+            msg = f"An init in containers is tini ({self.config.init}), which is not installed: apt-get install tini."
+            raise HostUnfit(msg, subject=request.container_id)
         for mount in request.mounts:
             refuse_mount_at(mount.target)
             if mount.kind is MountKind.HOST:
@@ -254,7 +262,7 @@ class Engine:
         return self._network.published(self._folder(container_id).container_id)
 
     def stop(self, container_id: str, timeout_s: float = DEFAULT_STOP_S, signal: str | int | None = None) -> None:
-        """Ask it to end by `signal` (else the image's, else TERM), and kill it after `timeout_s`.
+        """Ask it to end by `signal` (else its own, the image's, or TERM), and kill it after `timeout_s`.
 
         Waits for the end, and until `on_exit` of `watch` has returned.
         One that has ended is left alone. Does not take the container's lock while it waits, so `kill` works meanwhile.
@@ -416,10 +424,10 @@ class Engine:
 
     def _stop_signal(self, folder: ContainerFolder) -> str:
         try:
-            image = ImageConfig.parse(folder.image_config.read_bytes())
+            asked = folder.request().stop_signal
+            return asked or ImageConfig.parse(folder.image_config.read_bytes()).stop_signal or DEFAULT_STOP_SIGNAL
         except (OSError, EngineError):
             return DEFAULT_STOP_SIGNAL
-        return image.stop_signal or DEFAULT_STOP_SIGNAL
 
 
 def _allows_userns_host(config: EngineConfig) -> bool:

@@ -51,6 +51,7 @@ class EngineConfig:
     plain_http: frozenset[str] = frozenset()
     runc: Path = Path("/usr/sbin/runc")
     conmon: Path = Path("/usr/bin/conmon")
+    init: Path = Path("/usr/bin/tini-static")
     seccomp_base: Path = Path("/usr/share/containers/seccomp.json")
     policy_file: Path = Path("/etc/berth/engine.toml")
     aardvark: Path = Path("/usr/lib/podman/aardvark-dns")

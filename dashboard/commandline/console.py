@@ -64,6 +64,7 @@ class Console:
     client: str = ""
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended_streams: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
+    files: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
     feeds: dict[str, list[Feed]] = field(default_factory=dict)
 
     async def out(self, text: str) -> None:
@@ -75,6 +76,19 @@ class Console:
 
     async def err(self, text: str) -> None:
         await self.send({"t": "err", "text": f"{text}\n"})
+
+    async def ask_file(self, kind: str, path: str) -> Frame:
+        """Have the client "read" a file of its own that the command names, or "reserve" one for an id.
+
+        Raises:
+            Interrupted: the person asked to stop.
+        """
+        await self.send({"t": f"{kind}-file", "path": path})
+        return await self.unless_interrupted(self.files.get())
+
+    async def write_id(self, container_id: str) -> None:
+        """Into the file that was reserved."""
+        await self.send({"t": "write-file", "text": container_id})
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run code that uses the database in a thread made for it. It must not wait for anything else."""

@@ -73,6 +73,9 @@ class CommandConsumer(GuardedConsumer):
         elif kind == "stream-ended":
             if self._console is not None:
                 self._console.ended_streams.put_nowait(frame)
+        elif kind == "file":
+            if self._console is not None:
+                self._console.files.put_nowait(frame)
         else:
             msg = "The frame has no known type."
             raise FrameInvalid(msg)

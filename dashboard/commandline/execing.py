@@ -5,8 +5,9 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from dashboard.commandline.console import Console
+from dashboard.commandline.files import with_environment
 from dashboard.commandline.following import LOOK_S, finished
-from dashboard.commandline.running import NOT_A_TTY, OURS, with_environment
+from dashboard.commandline.running import NOT_A_TTY, OURS
 from dashboard.containers import services as containers
 from dashboard.containers.models import Exec, ExecState
 from dashboard.core.gate import Permission, require

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from dashboard.commandline.console import Console
-from dashboard.containers.models import Container
+from dashboard.containers.models import Container, ContainerState
 from dashboard.containers.states import DOWN
 from dashboard.jobs.models import Job, JobState
 from dashboard.jobs.services import JobFailed
@@ -68,9 +68,12 @@ async def until_down(console: Console, container: Container) -> Container | None
             row = await console.call(_row, container.pk)
             if row is None or row.state in DOWN:
                 return row
-            payload = await feed.next(LOOK_S)
-            if payload is not None and payload.get("state") == "removed":
+            payload = await feed.next(LOOK_S) or {}
+            if payload.get("state") == "removed":
                 return None
+            if payload.get("state") == ContainerState.EXITED:  # it may be starting again by now
+                row.exit_code = payload.get("exit_code")
+                return row
 
 
 async def until_gone(console: Console, container: Container, *, looks: int) -> bool:

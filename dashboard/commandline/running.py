@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlencode
 
 from dashboard import gateway
 from dashboard.catalog import services as catalog
 from dashboard.commandline.console import Console
+from dashboard.commandline.files import with_files
 from dashboard.commandline.following import finished, until_down, until_gone
 from dashboard.commandline.pulling import pull as show_pull
 from dashboard.containers import services as containers
@@ -19,7 +19,7 @@ from dashboard.containers.states import RUNS
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.gateway.terminal import log_end
-from dashboard.grammar import ContainerOptions, ExecOptions, requests
+from dashboard.grammar import ContainerOptions, requests
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.times import read_moment
 from dashboard.terminals import sessions
@@ -27,7 +27,6 @@ from dashboard.terminals import sessions
 OURS = 125
 NOT_A_TTY = "the input device is not a TTY"
 REMOVAL_S = 15
-Options = TypeVar("Options", ContainerOptions, ExecOptions)
 
 
 async def pull(console: Console, request: requests.Pull) -> int:
@@ -55,30 +54,28 @@ async def _with_image(console: Console, options: ContainerOptions, *, when: str,
     await show_pull(console, options.image, platform=options.platform, to="err", is_quiet=is_quiet)
 
 
-def with_environment(console: Console, options: Options) -> Options:
-    """`-e NAME` takes the caller's own value; a name that the caller lacks is taken away from the image's."""
-    filled = (
-        f"{item}={console.environment[item]}" if "=" not in item and item in console.environment else item
-        for item in options.env
-    )
-    return replace(options, env=tuple(filled))
-
-
 async def create(console: Console, request: requests.Create) -> int:
-    options = with_environment(console, request.options)
+    options = await with_files(console, request)
     await _with_image(console, options, when=request.pull, is_quiet=request.quiet)
-    made = await console.call(containers.create, console.user, options)
+    made = await _made(console, request, options)
     await console.line(made.container_id)
     return 0
 
 
+async def _made(console: Console, request: requests.Run | requests.Create, options: ContainerOptions) -> Container:
+    made = await console.call(containers.create, console.user, options)
+    if request.files.cid:
+        await console.write_id(made.container_id)
+    return made
+
+
 async def run(console: Console, request: requests.Run) -> int:
-    options = with_environment(console, request.options)
+    options = await with_files(console, request)
     if options.tty and options.interactive and not options.detach and not console.tty:
         await console.err(NOT_A_TTY)
         return 1
     await _with_image(console, options, when=request.pull, is_quiet=request.quiet)
-    made = await console.call(containers.create, console.user, options)
+    made = await _made(console, request, options)
     if options.detach:
         await _start(console, made)
         await console.line(made.container_id)
@@ -144,7 +141,8 @@ async def _in_foreground(
 
 async def _exit_code(console: Console, container: Container, seen: dict[str, Any], ended: dict[str, Any]) -> int:
     """From the row; a `--rm` container's row may be gone already, then from what was told."""
-    row = await until_down(console, container)
+    is_told = isinstance(seen.get("exit_code"), int)
+    row = None if is_told else await until_down(console, container)  # by its policy it may run again by now
     told = [row.exit_code if row is not None else None, seen.get("exit_code"), ended.get("code")]
     return next((code for code in told if isinstance(code, int)), OURS)
 

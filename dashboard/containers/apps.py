@@ -13,7 +13,9 @@ class ContainersConfig(AppConfig):
             execreconcile,
             figures,
             handlers,
+            healthprobes,
             networkhandlers,
             operationhandlers,
             reconcile,
+            restartticks,
         )

@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import happenings, mounting, networking, ports
+from dashboard.containers import enginerequest, happenings, mounting, networking, ports
+from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
+from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.containers.words import random_name
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
@@ -145,9 +147,27 @@ def refuse_impossible(options: ContainerOptions) -> None:
         msg = f"the working directory '{options.workdir}' is invalid, it needs to be an absolute path"
         raise _refuse(msg)
     refuse_limits(options)
+    if options.auto_remove and RestartPolicy.of(options.restart).name != "no":
+        msg = "Conflicting options: cannot specify both --restart and --rm"
+        raise _refuse(msg)
+    _refuse_health(options)
     _refuse_host_users(options)
     networking.refuse_impossible(options)
+    enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options)
+
+
+def _refuse_health(options: ContainerOptions) -> None:
+    times = (options.health_interval_ms, options.health_timeout_ms, options.health_start_period_ms)
+    if options.no_healthcheck and (options.health_cmd or options.health_retries is not None or any(times)):
+        msg = "--no-healthcheck conflicts with --health-* options"
+        raise _refuse(msg)
+    if options.health_retries is not None and options.health_retries < 0:
+        msg = "--health-retries cannot be negative"
+        raise _refuse(msg)
+    if options.health_interval_ms and options.health_interval_ms < LEAST_INTERVAL_MS:
+        msg = _("A container is asked how it is at most once a second (--health-interval).")
+        raise _refuse(msg)
 
 
 def _refuse_host_users(options: ContainerOptions) -> None:

@@ -25,7 +25,7 @@ from dashboard import gateway
 from dashboard.containers import execs
 from dashboard.containers.exechandlers import ended_now, found_running, watch
 from dashboard.containers.lifecycle import STREAM_ALIVE_S
-from dashboard.containers.models import Container, Exec, ExecState
+from dashboard.containers.models import Container, Exec, ExecState, Health
 from dashboard.containers.reconcile import live_keys
 from dashboard.core import clock
 
@@ -102,6 +102,7 @@ def sweep() -> None:
         try:
             found = engine.execs.on_disk(container_id)  # before the rows: those are always made first
             known = set(Exec.objects.filter(exec_id__in=found).values_list("exec_id", flat=True))
+            known |= set(Health.objects.filter(exec_id__in=found).values_list("exec_id", flat=True))
             for exec_id in found - known:
                 if not _lives(engine.execs.observe(container_id, exec_id)):
                     engine.execs.remove(container_id, exec_id)

@@ -15,6 +15,7 @@ from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
 from dashboard.grammar.netvalues import is_network_name
 from dashboard.grammar.ports import read_publish
+from dashboard.grammar.runvalues import read_label_text
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
 
 _OURS = {
@@ -38,6 +39,14 @@ def _size(text: str) -> int | None:
         return read_size(text) if text else None
     except ValueRefused as error:
         raise forms.ValidationError(_("A number and a unit, for example 512m or 1g.")) from error
+
+
+_RESTARTS = (
+    ("", gettext_lazy("Never (no)")),
+    ("on-failure", gettext_lazy("When it fails (on-failure)")),
+    ("unless-stopped", gettext_lazy("Unless it was stopped (unless-stopped)")),
+    ("always", gettext_lazy("Always (always)")),
+)
 
 
 class LimitsForm(forms.Form):
@@ -78,6 +87,9 @@ class RunForm(LimitsForm):
     entrypoint = forms.CharField(label=gettext_lazy("Entrypoint"), required=False, max_length=1000)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
     network = forms.CharField(label=gettext_lazy("Network"), required=False, max_length=128)
+    restart = forms.ChoiceField(label=gettext_lazy("Start again when it ends"), required=False, choices=_RESTARTS)
+    labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
+    read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
     publish_all = forms.BooleanField(
         label=gettext_lazy("Publish every port that the image exposes (-P)"), required=False
@@ -125,6 +137,13 @@ class RunForm(LimitsForm):
                 _("%(reason)s. Ports are written as 8080:80, 127.0.0.1:8080:80 or 8000-8010:8000-8010/udp.")
                 % {"reason": translated(str(error))}
             ) from error
+
+    def clean_labels(self) -> tuple[str, ...]:
+        """Each as after `-l`, with spaces between."""
+        try:
+            return tuple(read_label_text(word) for word in _split(self.cleaned_data["labels"]))
+        except ValueRefused as error:
+            raise forms.ValidationError(_("Labels are written as name=value, spaces between.")) from error
 
     @property
     def env(self) -> tuple[str, ...]:
@@ -184,4 +203,7 @@ class RunForm(LimitsForm):
             volumes=self.volumes,
             networks=(said["network"],) if said.get("network") else (),
             storage_bytes=said.get("storage"),
+            restart=said.get("restart") or "",
+            labels=said.get("labels") or (),
+            read_only=bool(said.get("read_only")),
         )

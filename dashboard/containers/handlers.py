@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -11,10 +12,10 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import happenings, lifecycle, mounting, networking, ports, states
+from dashboard.containers import enginerequest, happenings, lifecycle, mounting, networking, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
-from dashboard.containers.models import Container, ContainerState, IdMode
+from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.values import signal_number
@@ -22,6 +23,7 @@ from dashboard.jobs.registry import JobContext, handler
 from dashboard.volumes.handlers import remove_now
 
 log = logging.getLogger(__name__)
+START_S = 30.0
 LONG_WAITS = 8  # of the engine worker's 32 threads (script/supervise.py)
 MOST_TRIES = 20  # ports of the host that are tried for one start
 _long_waits = threading.BoundedSemaphore(LONG_WAITS)
@@ -70,6 +72,14 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         pids=asked(options.pids_limit),
         writable_bytes=options.storage_bytes,
         mounts=mounting.requests_of(container, options),
+        names=enginerequest.names_of(options),
+        groups=options.groups,
+        init=options.init,
+        read_only=options.read_only,
+        shm_bytes=options.shm_bytes or None,
+        stop_signal=options.stop_signal,
+        rights=enginerequest.rights_of(options),
+        shares=enginerequest.shares_of(options),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),
         rows=rows,
@@ -173,13 +183,13 @@ def _room_for(timeout_s: float) -> Iterator[None]:
     Raises:
         RuntimeFailed: none is free.
     """
-    if timeout_s <= lifecycle.STOP_TIMEOUT_S:
+    if timeout_s <= STOP_TIMEOUT_S:
         yield
         return
     if not _long_waits.acquire(blocking=False):
         msg = (
             f"{LONG_WAITS} containers are being stopped with a long wait already. "
-            f"Stop this one within {lifecycle.STOP_TIMEOUT_S} seconds, or kill it."
+            f"Stop this one within {STOP_TIMEOUT_S} seconds, or kill it."
         )
         raise gateway.RuntimeFailed(msg)
     try:
@@ -190,7 +200,8 @@ def _room_for(timeout_s: float) -> Iterator[None]:
 
 def _stop(container: Container, context: JobContext) -> None:
     signal = str(context.params.get("signal") or "") or None
-    timeout_s = float(context.params.get("timeout_s", lifecycle.STOP_TIMEOUT_S))
+    timeout_s = float(context.params.get("timeout_s", STOP_TIMEOUT_S))
+    _await_start(container)
     try:
         with _room_for(timeout_s):
             gateway.engine().stop(container.container_id, timeout_s, signal)
@@ -198,6 +209,15 @@ def _stop(container: Container, context: JobContext) -> None:
         states.change(container, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
         raise
     write_end(container)
+
+
+def _await_start(container: Container) -> None:
+    """A start that is under way cannot be stopped in the middle, and must not come after the stop either."""
+    deadline = time.monotonic() + START_S
+    while container.state == ContainerState.STARTING and time.monotonic() < deadline:
+        time.sleep(lifecycle.POLL_S / 2)
+        container.refresh_from_db()
+    states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
 
 
 def write_end(container: Container) -> None:
@@ -232,6 +252,26 @@ def restart_container(context: JobContext) -> object:
     return {}
 
 
+def _end_and_remove(container: Container) -> None:
+    """A start that was under way may succeed in between: then it is ended once more.
+
+    Raises:
+        EngineError, OSError: it does not go.
+    """
+    engine, container_id = gateway.engine(), container.container_id
+    for last in (False, False, True):
+        if engine.observe(container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            engine.stop(container_id, 0, "KILL")
+            happenings.died(container, engine.observe(container_id).exit)
+        try:
+            engine.remove(container_id)
+        except gateway.WrongState:
+            if last:
+                raise
+        else:
+            return
+
+
 @handler(lifecycle.REMOVE, queue="engine", permission=Permission.CONTAINER_REMOVE, retries=0)
 def remove_container(context: JobContext) -> object:
     container = _container(context)
@@ -239,12 +279,8 @@ def remove_container(context: JobContext) -> object:
         return {}
     if container.state != ContainerState.REMOVING:
         return {}
-    engine = gateway.engine()
     try:
-        if engine.observe(container.container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
-            engine.stop(container.container_id, 0, "KILL")
-            happenings.died(container, engine.observe(container.container_id).exit)
-        engine.remove(container.container_id)
+        _end_and_remove(container)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
         states.change(container, among=among, to=ContainerState.DEAD, error=f"It could not be removed: {error}")

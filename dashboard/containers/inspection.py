@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dashboard import gateway
-from dashboard.containers import mounting, networking, ports
+from dashboard.containers import health, mounting, networking, ports, states
 from dashboard.containers.creation import effective_command
+from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
 from dashboard.core.filters import anything, refuse_unknown
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.limitvalues import parse_rate, parse_ulimit
 from dashboard.grammar.listing import ContainerLine
 from dashboard.grammar.ports import bindings, exposed_ports, read_exposed, shown_ports
 from dashboard.grammar.requests import Ps
 from dashboard.grammar.units import rfc3339
 
 UNKNOWN_CODE = -1
+SHM_BYTES = 64 * 1024 * 1024
+OOM_SCORE = 200
 _WORDS = {
     ContainerState.STARTING: "created",
     ContainerState.STOPPING: "running",
@@ -41,16 +45,20 @@ _FILTERS = {
     "ancestor": anything,
     "volume": anything,
     "network": anything,
+    "label": anything,
+    "health": lambda value: value in {"starting", "healthy", "unhealthy", "none"},
     "exited": lambda value: value.removeprefix("-").isdecimal(),
     "publish": _is_port,
     "expose": _is_port,
 }
-_RUNS = frozenset({"running", "paused"})  # as Docker's, a paused one runs
+_RUNS = frozenset({"running", "paused", "restarting"})  # as Docker says
 _HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
 
 
 def docker_state(container: Container) -> str:
     """Docker has fewer words for states than we have."""
+    if container.is_restarting:
+        return "restarting"
     state = ContainerState(container.state)
     return str(_WORDS.get(state, state))
 
@@ -61,7 +69,7 @@ def _state(container: Container) -> dict[str, Any]:
         "Status": word,
         "Running": word in _RUNS,
         "Paused": word == "paused",
-        "Restarting": False,
+        "Restarting": word == "restarting",
         "OOMKilled": container.oom_killed,
         "Dead": word == "dead",
         "Pid": container.pid or 0,
@@ -69,6 +77,7 @@ def _state(container: Container) -> dict[str, Any]:
         "Error": container.error,
         "StartedAt": rfc3339(container.started_at),
         "FinishedAt": rfc3339(container.finished_at),
+        **health.shape(container),
     }
 
 
@@ -84,6 +93,7 @@ def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
     own_entrypoint = [options.entrypoint] if options.entrypoint else None
     return {
         "Hostname": options.hostname or container.short_id,
+        "Domainname": options.domainname,
         "User": options.user or said.get("User", ""),
         "Tty": container.tty,
         "OpenStdin": container.open_stdin,
@@ -93,10 +103,19 @@ def _config(container: Container, options: ContainerOptions) -> dict[str, Any]:
         "Image": container.image_reference,
         "WorkingDir": options.workdir or said.get("WorkingDir", ""),
         "Entrypoint": said.get("Entrypoint") if options.entrypoint is None else own_entrypoint,
-        "Labels": said.get("Labels") or {},
+        "Labels": labels_of(container.image.config, options),
+        **_healthcheck(container, options),
         "ExposedPorts": _exposed(container, options),
-        "StopSignal": said.get("StopSignal") or "SIGTERM",
+        "StopSignal": options.stop_signal or said.get("StopSignal") or "SIGTERM",
+        **({} if options.stop_timeout_s is None else {"StopTimeout": options.stop_timeout_s}),
     }
+
+
+def _healthcheck(container: Container, options: ContainerOptions) -> dict[str, Any]:
+    if options.no_healthcheck:
+        return {"Healthcheck": {"Test": ["NONE"]}}
+    found = health.check(container)
+    return {} if found is None else {"Healthcheck": found.shape()}
 
 
 def _id_maps(container: Container) -> dict[str, list[str]] | None:
@@ -115,15 +134,55 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
         "Privileged": False,
         "UsernsMode": "host" if container.id_mode in _HOSTS_IDS else "",
         "IDMappings": _id_maps(container),
-        "ReadonlyRootfs": False,
+        "ReadonlyRootfs": options.read_only,
+        "Init": options.init or None,
+        "ShmSize": options.shm_bytes or SHM_BYTES,
+        "Dns": list(options.dns),
+        "DnsOptions": list(options.dns_options),
+        "DnsSearch": list(options.dns_search),
+        "ExtraHosts": list(options.hosts) or None,
+        "GroupAdd": list(options.groups) or None,
         "Memory": limits.memory_bytes.value,
         "NanoCpus": limits.nano_cpus.value,
         "PidsLimit": limits.pids.value,
-        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        **_rights(options),
+        **_shares(options, limits.memory_bytes.value),
+        "RestartPolicy": {
+            "Name": container.restart_policy.name,
+            "MaximumRetryCount": container.restart_policy.most,
+        },
         "Binds": list(options.volumes) or None,
         "StorageOpt": {"size": str(options.storage_bytes)} if options.storage_bytes else None,
         "PortBindings": _port_bindings(options),
         "PublishAllPorts": options.publish_all,
+    }
+
+
+def _rights(options: ContainerOptions) -> dict[str, Any]:
+    return {
+        "CapAdd": list(options.cap_add) or None,
+        "CapDrop": list(options.cap_drop) or None,
+        "SecurityOpt": list(options.security_opt) or None,
+    }
+
+
+def _shares(options: ContainerOptions, memory_bytes: int) -> dict[str, Any]:
+    def rates(items: tuple[str, ...], *, is_bytes: bool) -> list[dict[str, Any]] | None:
+        found = (parse_rate(item, is_bytes=is_bytes) for item in items)
+        return [{"Path": one.path, "Rate": one.rate} for one in found] or None
+
+    ulimits = map(parse_ulimit, options.ulimit)
+    return {
+        "CpuShares": options.cpu_shares or 0,
+        "CpusetCpus": options.cpuset_cpus,
+        "MemorySwap": options.memory_swap_bytes or memory_bytes,
+        "MemoryReservation": options.memory_reservation_bytes or 0,
+        "OomScoreAdj": options.oom_score or OOM_SCORE,
+        "Ulimits": [{"Name": one.name, "Hard": one.hard, "Soft": one.soft} for one in ulimits] or None,
+        "BlkioDeviceReadBps": rates(options.device_read_bps, is_bytes=True),
+        "BlkioDeviceWriteBps": rates(options.device_write_bps, is_bytes=True),
+        "BlkioDeviceReadIOps": rates(options.device_read_iops, is_bytes=False),
+        "BlkioDeviceWriteIOps": rates(options.device_write_iops, is_bytes=False),
     }
 
 
@@ -174,7 +233,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "HostsPath": str(folder / "etc" / "hosts"),
         "LogPath": str(folder / "io" / "ctr.log"),
         "Name": f"/{container.name}",
-        "RestartCount": 0,
+        "RestartCount": container.restart_count,
         "ExecIDs": [row.exec_id for row in container.execs.all() if row.state != ExecState.EXITED] or None,
         "Driver": "overlay",
         "Platform": container.image.os,
@@ -183,6 +242,23 @@ def inspect(container: Container) -> dict[str, Any]:
         "Config": _config(container, options),
         "NetworkSettings": {"Ports": _ports(container), **networking.shapes(container)},
     }
+
+
+def _labels(container: Container) -> dict[str, str]:
+    return labels_of(container.image.config, ContainerOptions.from_json(container.options))
+
+
+def _health(container: Container) -> str:
+    """Empty for one that is asked nothing, or does not run."""
+    row = health.of(container)
+    return str(row.status) if row is not None and container.state in states.RUNS else ""
+
+
+def _has_labels(container: Container, values: list[str]) -> bool:
+    """All of them: `key`, or `key=value`."""
+    found = _labels(container)
+    wanted = (value.partition("=") for value in values)
+    return all(key in found and (not sign or found[key] == value) for key, sign, value in wanted)
 
 
 def _image_shown(container: Container) -> str:
@@ -202,6 +278,8 @@ def container_line(container: Container, written_bytes: int | None) -> Container
         finished_at=container.finished_at,
         exit_code=container.exit_code,
         image_bytes=container.image.size_bytes,
+        health=_health(container),
+        labels=",".join(f"{key}={value}" for key, value in sorted(_labels(container).items())),
         written_bytes=written_bytes,
         ports=shown_ports(ports.shown(container)),
         mounts=mounting.names(container),
@@ -239,6 +317,8 @@ _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "ancestor": _is_of_image,
     "volume": _has_volume,
     "network": _is_in_network,
+    "label": _has_labels,
+    "health": lambda container, values: (_health(container) or "none") in values,
     "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,
     "publish": lambda container, values: _has_port(container, values, is_published=True),
     "expose": lambda container, values: _has_port(container, values, is_published=False),

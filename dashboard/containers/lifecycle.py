@@ -6,11 +6,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from signal import SIGKILL, SIGTERM
 
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.containers import ports, states
+from dashboard.containers import ports, restarts, states
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
@@ -22,7 +23,6 @@ START, STOP, KILL, RESTART, REMOVE, MEASURE = (
     *("start_container", "stop_container", "kill_container"),
     *("restart_container", "remove_container", "measure_containers"),
 )
-STOP_TIMEOUT_S = 10
 STOP_TIMEOUT_MAX_S = 24 * 3600
 POLL_S = 0.1
 STREAM_ALIVE_S = 15
@@ -69,7 +69,22 @@ def start(container: Container, user: Requester, rows: int = 24, columns: int = 
     raise _refuse_state(container)
 
 
-def begin(container: Container) -> bool:
+BY_HAND = {"stopped_by_hand": False, "restart_count": 0, "restart_wait_ms": 0}
+
+
+def start_again(container: Container) -> None:
+    """By its restart policy, and if nobody was faster. The order stands, so Berth itself asks: no job of a person.
+
+    Raises:
+        PortRefused: another container has one of its ports; nothing is changed.
+    """
+    waits = Container.objects.filter(pk=container.pk, state=ContainerState.EXITED, stopped_by_hand=False)
+    claimed = waits.filter(restart_at=container.restart_at).update(restart_at=None)
+    if claimed and begin(container, by_hand=False):
+        _submit(START, container, None)
+
+
+def begin(container: Container, *, by_hand: bool = True) -> bool:
     """Make it STARTING with its ports; False when its state does not allow it.
 
     Raises:
@@ -77,7 +92,8 @@ def begin(container: Container) -> bool:
     """
     among = [ContainerState.CREATED, ContainerState.EXITED]
     with transaction.atomic():
-        if not states.change(container, among=among, to=ContainerState.STARTING, error=""):
+        told = BY_HAND if by_hand else {}
+        if not states.change(container, among=among, to=ContainerState.STARTING, error="", restart_at=None, **told):
             return False
         ports.reserve(container)
     return True
@@ -101,10 +117,9 @@ def _signal(text: str) -> str:
     return text
 
 
-def _seconds(timeout_s: int | None) -> int:
+def _seconds(container: Container, timeout_s: int | None) -> int:
     """-1 is "as long as it takes", as in Docker."""
-    if timeout_s is None:
-        return STOP_TIMEOUT_S
+    timeout_s = container.stop_timeout_s if timeout_s is None else timeout_s
     return STOP_TIMEOUT_MAX_S if timeout_s < 0 else min(timeout_s, STOP_TIMEOUT_MAX_S)
 
 
@@ -112,7 +127,7 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
     """Ask it to end, and kill it after `timeout_s`; None when it does not run, which is no error."""
     require(user, Permission.CONTAINER_OPERATE, container)
     _signal(signal)
-    container.refresh_from_db()
+    _stop_by_hand(container)
     if container.state in states.DOWN:
         return None
     with transaction.atomic():
@@ -121,11 +136,26 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
             and container.state not in states.UP
         ):
             raise _refuse_state(container)
-        return _submit(STOP, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+        return _submit(STOP, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
-def kill(container: Container, user: Requester, signal: str = "KILL") -> Job:
-    """Send a signal to its first process. A paused one goes on with it, as in Docker.
+def _stop_by_hand(container: Container) -> bool:
+    """Nothing starts it again but a person; says whether it waited for that."""
+    waited = restarts.stop_by_hand(container)
+    if waited:
+        states.announce(container)
+    return waited
+
+
+def _ends(container: Container, signal: str) -> bool:
+    """Whether a signal is meant to end a container: KILL, TERM, or what it is stopped with."""
+    own = signal_number(str(container.options.get("stop_signal") or "TERM"))
+    return signal_number(signal) in {int(SIGKILL), int(SIGTERM), own}
+
+
+def kill(container: Container, user: Requester, signal: str = "KILL") -> Job | None:
+    """Send a signal to its first process; None when that ended a wait for its next start. A paused one goes on with it,
+    as in Docker.
 
     Raises:
         DashboardError: no such signal (400); it does not run (409).
@@ -133,6 +163,12 @@ def kill(container: Container, user: Requester, signal: str = "KILL") -> Job:
     require(user, Permission.CONTAINER_OPERATE, container)
     _signal(signal)
     container.refresh_from_db()
+    lives = container.state in states.RUNS or container.restart_at is not None
+    if lives and _ends(container, signal) and _stop_by_hand(container):
+        return None  # it waited to be started again, and does not any more
+    if container.is_restarting:
+        _stop_by_hand(container)
+        return _submit(STOP, container, user, timeout_s=0, signal=signal)
     if container.state not in states.RUNS:
         msg = f"cannot kill container: {container.name}: Container {container.container_id} is not running"
         raise DashboardError(msg, status=409)
@@ -146,7 +182,8 @@ def restart(container: Container, user: Requester, timeout_s: int | None = None,
     container.refresh_from_db()
     if container.state in {ContainerState.REMOVING, ContainerState.DEAD}:
         raise _refuse_state(container)
-    return _submit(RESTART, container, user, timeout_s=_seconds(timeout_s), signal=signal)
+    _stop_by_hand(container)
+    return _submit(RESTART, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
 def remove(container: Container, user: Requester, force: bool = False, volumes: bool = False) -> Job:
@@ -157,9 +194,16 @@ def remove(container: Container, user: Requester, force: bool = False, volumes: 
         DashboardError: it runs and `force` is not set, or its removal is under way (409).
     """
     require(user, Permission.CONTAINER_REMOVE, container)
+    waits = Container.objects.filter(pk=container.pk, state=ContainerState.EXITED).exclude(restart_at=None)
+    if not force and waits.exists():
+        msg = (
+            f'cannot remove container "/{container.name}": container is restarting: '
+            "stop the container before removing or force remove"
+        )
+        raise DashboardError(msg, status=409)
     among = [*states.DOWN, *(states.UP if force else ())]
     with transaction.atomic():
-        if states.change(container, among=among, to=ContainerState.REMOVING):
+        if states.change(container, among=among, to=ContainerState.REMOVING, restart_at=None):
             return _submit(REMOVE, container, user, volumes=volumes)
     if container.state == ContainerState.PAUSED:
         msg = f'cannot remove container "/{container.name}": container is paused and must be unpaused first'

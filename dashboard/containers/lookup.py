@@ -21,7 +21,7 @@ class NoSuchContainer(DashboardError):
 def containers_for(user: Requester) -> QuerySet[Container]:
     """All containers that `user` may see, newest first."""
     require(user, Permission.CONTAINER_VIEW)
-    rows = Container.objects.select_related("image", "owner").prefetch_related(
+    rows = Container.objects.select_related("image", "owner", "health").prefetch_related(
         "ports", "volume_uses__volume", "endpoints__network"
     )
     return rows.order_by("-created_at", "-pk")
@@ -34,7 +34,7 @@ def find(text: str) -> Container:
         NoSuchContainer: 404.
         DashboardError: the beginning of several ids (409).
     """
-    rows = Container.objects.select_related("image", "owner")
+    rows = Container.objects.select_related("image", "owner", "health")
     named = rows.filter(container_id=text).first() or rows.filter(name=text.removeprefix("/")).first()
     if named is not None:
         return named

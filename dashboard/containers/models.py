@@ -12,9 +12,12 @@ from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.catalog.models import Image
+from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.core.models import Timestamped
 from dashboard.networks.models import Network
 from dashboard.volumes.models import Volume
+
+STOP_TIMEOUT_S = 10
 
 
 class ContainerState(models.TextChoices):
@@ -79,6 +82,10 @@ class Container(Process):
     id_mode = models.CharField(max_length=8, choices=IdMode.choices, default=IdMode.OWN)
     first_id = models.BigIntegerField(null=True, blank=True)  # the host's id of its root, from its first start on
     pid = models.PositiveIntegerField(null=True, blank=True)
+    restart_at = models.DateTimeField(null=True, blank=True)  # with EXITED: it starts again then
+    restart_wait_ms = models.PositiveIntegerField(default=0)
+    restart_count = models.PositiveIntegerField(default=0)  # by its policy, since somebody last started it
+    stopped_by_hand = models.BooleanField(default=False)
 
     class Meta:
         ordering: ClassVar = ["-created_at"]
@@ -92,6 +99,22 @@ class Container(Process):
     @property
     def short_id(self) -> str:
         return self.container_id[:12]
+
+    @property
+    def stop_timeout_s(self) -> int:
+        """How long it has to end when nobody says: by `--stop-timeout`."""
+        own = self.options.get("stop_timeout_s")
+        return own if isinstance(own, int) else STOP_TIMEOUT_S
+
+    @property
+    def restart_policy(self) -> RestartPolicy:
+        return RestartPolicy.of(str(self.options.get("restart") or ""))
+
+    @property
+    def is_restarting(self) -> bool:
+        """It waits for its next start by policy, or is in the middle of it."""
+        waits = self.state == ContainerState.EXITED and self.restart_at is not None
+        return waits or (self.state == ContainerState.STARTING and self.restart_count > 0)
 
     @property
     def address(self) -> str | None:
@@ -127,6 +150,27 @@ class Endpoint(models.Model):
     @property
     def mac_address(self) -> str:
         return gateway.container_mac(self.address) if self.address else ""
+
+
+class HealthStatus(models.TextChoices):
+    STARTING = "starting"
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+
+
+class Health(models.Model):
+    """What a container's probes have said. There is none for a container that is asked nothing."""
+
+    container = models.OneToOneField(Container, on_delete=models.CASCADE, related_name="health")
+    status = models.CharField(max_length=12, choices=HealthStatus.choices, default=HealthStatus.STARTING)
+    failing_streak = models.PositiveIntegerField(default=0)
+    log = models.JSONField(default=list)  # the last five, as `inspect` prints them
+    next_at = models.DateTimeField(null=True, blank=True, db_index=True)
+    exec_id = models.CharField(max_length=64, blank=True, default="")  # of the probe that is on its way
+    probe_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.container_id}: {self.status}"
 
 
 class PublishedPort(models.Model):

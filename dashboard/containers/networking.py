@@ -132,6 +132,7 @@ def place_of(container: Container, endpoint: Endpoint) -> gateway.Endpoint:
         network=addresses.definition_of(endpoint.network),
         address=str(endpoint.address),
         names=() if endpoint.network.is_predefined else names_of(container, endpoint),
+        servers=tuple(container.options.get("dns") or ()),
     )
 
 

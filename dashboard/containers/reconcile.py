@@ -23,7 +23,7 @@ import logging
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import lifecycle, operations, ports, states
+from dashboard.containers import health, lifecycle, operations, ports, states
 from dashboard.containers.handlers import ended_now, watch
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core import clock
@@ -134,6 +134,7 @@ def _is_running(row: Container, seen: gateway.Observed, *, is_stopping: bool) ->
             exit_code=None,
             error="",
         )
+        health.begin(row)
     elif row.state != (is_now := _steady(seen)) and not (row.state == ContainerState.STOPPING and is_stopping):
         states.change(row, among=[row.state], to=is_now)
     if not gateway.engine().is_watching(row.container_id):

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
-from dashboard.containers import happenings
+from dashboard.containers import happenings, health, restarts
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.events import publish
 
@@ -41,13 +41,16 @@ def announce(container: Container, *, state: str | None = None) -> None:
 
 
 def change(container: Container, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
-    """`Process.move`, written down and told to who watches. One that is not up any more has no ports of the host."""
+    """`Process.move`, written down and told to who watches. One that is not up any more has no ports of the host, and is
+    asked nothing.
+    """
     with transaction.atomic():
         locked = Container.objects.select_for_update().filter(pk=container.pk)
         before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
+            health.end(container)
         if changed and before is not None:
             happenings.changed(container, before, fields)
     if changed:
@@ -56,7 +59,7 @@ def change(container: Container, *, among: Sequence[str], to: str, **fields: Any
 
 
 def running(container: Container, started: gateway.Started) -> bool:
-    return change(
+    begun = change(
         container,
         among=[ContainerState.STARTING, ContainerState.CREATED, ContainerState.EXITED],
         to=ContainerState.RUNNING,
@@ -68,6 +71,9 @@ def running(container: Container, started: gateway.Started) -> bool:
         log_lost=False,  # of this run: a new one may lose output again, and say so again
         error="",
     )
+    if begun:
+        health.begin(container)
+    return begun
 
 
 def exited(container: Container, ended: gateway.Exit) -> bool:
@@ -84,6 +90,7 @@ def exited(container: Container, ended: gateway.Exit) -> bool:
         oom_killed=ended.oom_killed,
         finished_at=ended.finished_at,
         error=ended.reason,
+        **restarts.after_exit(container, exit_code=ended.code, finished_at=ended.finished_at),
     )
 
 
@@ -98,4 +105,5 @@ def not_started(container: Container, message: str, *, exit_code: int | None) ->
     """A start that failed: back to what it was, with the reason."""
     to = ContainerState.CREATED if container.started_at is None else ContainerState.EXITED
     among = [ContainerState.STARTING]
-    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code)
+    again = restarts.after_failure(container, exit_code)
+    return change(container, among=among, to=to, pid=None, error=message, exit_code=exit_code, **again)

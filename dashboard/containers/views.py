@@ -17,11 +17,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import figures, many, mounting, networkviews, services, states
+from dashboard.containers import figures, health, many, mounting, networkviews, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import LimitsForm, RunForm
 from dashboard.containers.limits import asked, limits_in_force
-from dashboard.containers.models import Container
+from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.many import MOST as MOST_AT_ONCE
@@ -52,9 +52,10 @@ _PARTS = {
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
-    rows = Container.objects.select_related("image", "owner").prefetch_related("ports")
+    rows = Container.objects.select_related("image", "owner", "health").prefetch_related("ports")
     if request.GET.get("state") == "running":
-        rows = rows.filter(state__in=states.UP)
+        waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
+        rows = rows.filter(Q(state__in=states.UP) | waits)
     query = request.GET.get("q", "").strip()
     if query:
         matches = Q(name__icontains=query) | Q(image_reference__icontains=query) | Q(container_id__startswith=query)
@@ -84,7 +85,7 @@ def containers(request: HttpRequest) -> HttpResponse:
 
 
 def _container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
-    found = Container.objects.select_related("image", "owner").filter(container_id=container_id).first()
+    found = Container.objects.select_related("image", "owner", "health").filter(container_id=container_id).first()
     if found is None:
         raise Http404(_("This container no longer exists."))
     require(request.user, permission, found)
@@ -108,6 +109,8 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "limits_form": _limits_form(options) if options else None,
         "slabs": slabs_of(shown.image.stack.select_related("layer")),
         "is_up": shown.state in states.UP,
+        "health": health.of(shown) if shown.state in states.UP else None,
+        "probes": [*reversed(health.entries(shown))],
         "mounts": mounting.shapes(shown, options) if options else [],
         "taken": figures.newest().get(shown.container_id),
         "out_of_band": request.GET.get("part") == "now",

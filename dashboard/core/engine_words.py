@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 
 from dashboard.core.network_words import NETWORKS
 from dashboard.core.operation_words import OPERATIONS
+from dashboard.core.wish_words import WISHES
 
 # What `engine.containers.hostcheck` says; `{…}` stands for whatever it puts there.
 FINDINGS: Final = (
@@ -370,9 +371,6 @@ ERRORS: Final = (
     gettext_noop("{path} is not a list of allowed system calls."),
     gettext_noop("The list of allowed system calls {path} cannot be read. Install golang-github-containers-common."),
     gettext_noop("Berth has no list of system calls for {machine}."),
-    gettext_noop("The host allows at most {limit} processes in a container."),
-    gettext_noop("The host allows at most {limit} MiB of memory for a container."),
-    gettext_noop("The host allows at most {limit} CPUs for a container."),
     gettext_noop("The host's policy does not allow this container: {problem}."),
     # User namespaces
     gettext_noop("A container has ids of its own, above the host's, or none."),
@@ -392,6 +390,7 @@ ERRORS: Final = (
     gettext_noop("{path}: 'userns_host' and 'user_namespaces' cannot both be true."),
     gettext_noop("{path} lets nobody else pass, so containers cannot reach their files. Give it the mode 0711."),
     gettext_noop("unable to find user {user}: uids and gids of a container must be in range 0-{limit}"),
+    *WISHES,
     # Volumes and mounts
     gettext_noop("'{name}' is not the name of a volume."),
     gettext_noop("The volume {name} could not be made: {problem}."),

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dashboard.gateway.config import engine as engine
     from dashboard.gateway.config import engine_config as engine_config
     from dashboard.gateway.config import refuse_host_path as refuse_host_path
+    from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
     from dashboard.gateway.config import routed_networks as routed_networks
     from dashboard.gateway.status import exit_code_of as exit_code_of
@@ -76,14 +77,19 @@ if TYPE_CHECKING:
     from engine.runtime.execrequest import ExecRequest as ExecRequest
     from engine.runtime.mountrequest import MountKind as MountKind
     from engine.runtime.mountrequest import MountRequest as MountRequest
+    from engine.runtime.namerequest import NameRequest as NameRequest
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
+    from engine.runtime.rights import RightsRequest as RightsRequest
+    from engine.runtime.shares import SharesRequest as SharesRequest
     from engine.runtime.signals import parse_signal as parse_signal
     from engine.stats import Figures as Figures
     from engine.terminal.rotation import LogState as LogState
 
 _WHERE = {
-    "dashboard.gateway.config": (*("engine", "engine_config", "refuse_host_path", "reset_engine", "routed_networks"),),
+    "dashboard.gateway.config": (
+        *("engine", "engine_config", "refuse_host_path", "refuse_wishes", "reset_engine", "routed_networks"),
+    ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
         "discard_incoming",
@@ -136,7 +142,10 @@ _WHERE = {
     "engine.reference": ("Reference", "parse"),
     "engine.runtime.execrequest": ("ExecRequest",),
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
+    "engine.runtime.namerequest": ("NameRequest",),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
+    "engine.runtime.rights": ("RightsRequest",),
+    "engine.runtime.shares": ("SharesRequest",),
     "engine.runtime.signals": ("parse_signal",),
     "engine.stats": ("Figures",),
     "engine.terminal.rotation": ("LogState",),

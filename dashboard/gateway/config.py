@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from engine.api import Engine
+    from engine.runtime.rights import RightsRequest
+    from engine.runtime.shares import SharesRequest
 
 _lock = threading.Lock()
 _engines: dict[str, Engine] = {}
@@ -78,6 +80,25 @@ def refuse_host_path(path: str) -> None:
     except PermissionError:
         return
     refuse(config, path, allowed)
+
+
+def refuse_wishes(rights: RightsRequest, shares: SharesRequest, memory_bytes: int | None) -> None:
+    """As `refuse_host_path`, of rights and shares.
+
+    Raises:
+        RequestRefused: the host's policy or its kernel does not give them.
+    """
+    from engine.runtime.policy import Policy, load_policy
+    from engine.runtime.rights import refuse_unfit_rights
+    from engine.runtime.shares import refuse_unfit_shares, share_facts
+
+    config = engine_config()
+    try:
+        policy = load_policy(config.policy_file)
+        refuse_unfit_rights(rights, policy)
+    except PermissionError:
+        policy = Policy()
+    refuse_unfit_shares(shares, memory_bytes, policy, share_facts(), config.limits)
 
 
 def reset_engine() -> None:

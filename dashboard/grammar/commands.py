@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dashboard.grammar import mounts, requests
+from dashboard.grammar import requests
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError, ValueRefused
-from dashboard.grammar.flags import Flag, Values
-from dashboard.grammar.mounts import checked, read_storage
-from dashboard.grammar.netvalues import NETWORK_FLAGS
-from dashboard.grammar.options import ContainerOptions, ExecOptions
-from dashboard.grammar.ports import read_exposed, read_private, read_publish
-from dashboard.grammar.values import read_cpus, read_environment, read_int, read_size
+from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.options import ExecOptions
+from dashboard.grammar.ports import read_private
+from dashboard.grammar.runflags import CONTAINER_FLAGS, DETACH_KEYS, RUN_FLAGS, UNSUPPORTED, build_create, build_run
+from dashboard.grammar.values import read_environment
 
 Build = Callable[[Values, tuple[str, ...]], requests.Request]
 UNLIMITED = 1_000_000
@@ -40,158 +39,14 @@ def read_filter(text: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def read_pull(text: str) -> str:
-    if text not in {"always", "missing", "never"}:
-        msg = f'invalid pull option: \'{text}\': must be one of "always", "missing" or "never"'
-        raise ValueRefused(msg)
-    return text
-
-
-def read_userns(text: str) -> str:
-    if text not in {"", "host"}:
-        msg = "invalid USER mode"
-        raise ValueRefused(msg)
-    return text
-
-
-def switch(name: str, short: str = "", text: str = "") -> Flag:
-    return Flag(name=name, short=short, help=text, kind="")
-
-
-def string(name: str, short: str = "", text: str = "") -> Flag:
-    return Flag(name=name, short=short, help=text, read=str)
-
-
-def number(name: str, short: str = "", text: str = "") -> Flag:
-    return Flag(name=name, short=short, help=text, read=read_int, kind="int")
-
-
 FORMAT = string("format", text="Format output with a Go template, 'table TEMPLATE' or 'json'")
 INSPECT_FORMAT = string("format", "f", "Format output with a Go template, or 'json'")
-DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
 NO_TRUNC = switch("no-trunc", text="Don't truncate output")
 FILTER = Flag(
     name="filter", short="f", help="Filter output by conditions", kind="filter", read=read_filter, repeats=True
 )
 STOP_TIME = number("time", "t", "Seconds to wait before killing the container")
 STOP_SIGNAL = string("signal", "s", "Signal to send to the container")
-
-_LATER = (
-    *(("add-host", ""), ("annotation", ""), ("attach", "a"), ("blkio-weight", ""), ("cap-add", ""), ("cap-drop", "")),
-    *(("cgroup-parent", ""), ("cgroupns", ""), ("cidfile", ""), ("cpu-period", ""), ("cpu-quota", "")),
-    *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("device", ""), ("dns", ""), ("dns-option", "")),
-    *(("dns-search", ""), ("domainname", ""), ("env-file", ""), ("gpus", ""), ("group-add", "")),
-    *(("health-cmd", ""), ("health-interval", ""), ("health-retries", ""), ("health-timeout", "")),
-    *(("ip6", ""), ("ipc", ""), ("isolation", ""), ("kernel-memory", ""), ("label", "l"), ("label-file", "")),
-    *(("link", ""), ("log-driver", ""), ("log-opt", ""), ("mac-address", ""), ("memory-reservation", "")),
-    *(
-        ("memory-swap", ""),
-        ("memory-swappiness", ""),
-        ("oom-score-adj", ""),
-    ),
-    *(("pid", ""), ("restart", ""), ("runtime", ""), ("security-opt", ""), ("shm-size", "")),
-    *(("stop-signal", ""), ("stop-timeout", ""), ("sysctl", ""), ("ulimit", "")),
-    *(("uts", ""), ("volume-driver", ""), ("volumes-from", "")),
-)
-_LATER_SWITCHES = (
-    *(("init", ""), ("no-healthcheck", ""), ("oom-kill-disable", ""), ("privileged", "")),
-    *(("read-only", ""), ("disable-content-trust", "")),
-)
-UNSUPPORTED = (
-    *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _LATER),
-    *(Flag(name=name, short=short, is_unsupported=True) for name, short in _LATER_SWITCHES),
-)
-
-CONTAINER_FLAGS = (
-    *NETWORK_FLAGS,
-    string("entrypoint", text="Overwrite the default ENTRYPOINT of the image"),
-    Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
-    Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
-    Flag(name="expose", read=read_exposed, kind="list", repeats=True, help="Expose a port or a range of ports"),
-    string("hostname", "h", "Container host name"),
-    switch("interactive", "i", "Keep STDIN open even if not attached"),
-    Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
-    string("name", text="Assign a name to the container"),
-    number("pids-limit", text="Tune container pids limit (0 or -1: the server's default, as there always is a limit)"),
-    string("platform", text="Set platform if server is multi-platform capable"),
-    Flag(
-        name="publish",
-        short="p",
-        read=read_publish,
-        kind="list",
-        repeats=True,
-        help="Publish a container's port(s) to the host",
-    ),
-    switch("publish-all", "P", "Publish all exposed ports to random ports"),
-    Flag(name="pull", read=read_pull, help='Pull image before running ("always", "missing", "never")'),
-    switch("quiet", "q", "Suppress the pull output"),
-    switch("rm", text="Automatically remove the container when it exits"),
-    switch("tty", "t", "Allocate a pseudo-TTY"),
-    Flag(name="storage-opt", read=read_storage, kind="list", help="Storage driver options (size=<bytes>)"),
-    Flag(name="tmpfs", read=checked(mounts.tmpfs), kind="list", repeats=True, help="Mount a tmpfs directory"),
-    Flag(name="mount", read=checked(mounts.mount), kind="mount", repeats=True, help="Attach a filesystem mount"),
-    Flag(name="volume", short="v", read=checked(mounts.volume), kind="list", repeats=True, help="Bind mount a volume"),
-    string("user", "u", "Username or UID (format: <name|uid>[:<group|gid>])"),
-    Flag(name="userns", read=read_userns, help="User namespace to use"),
-    string("workdir", "w", "Working directory inside the container"),
-)
-RUN_FLAGS = (
-    *CONTAINER_FLAGS,
-    switch("detach", "d", "Run container in background and print container ID"),
-    DETACH_KEYS,
-    switch("sig-proxy", text="Proxy received signals to the process (default true)"),
-)
-
-
-def container_options(values: Values, words: tuple[str, ...]) -> ContainerOptions:
-    return ContainerOptions(
-        image=words[0],
-        command=words[1:],
-        name=values.get("name", ""),
-        env=values.get("env", ()),
-        workdir=values.get("workdir", ""),
-        user=values.get("user", ""),
-        hostname=values.get("hostname", ""),
-        entrypoint=values.get("entrypoint"),
-        interactive=values.get("interactive", False),
-        tty=values.get("tty", False),
-        detach=values.get("detach", False),
-        auto_remove=values.get("rm", False),
-        memory_bytes=values.get("memory"),
-        nano_cpus=values.get("cpus"),
-        pids_limit=values.get("pids_limit"),
-        platform=values.get("platform", ""),
-        userns=values.get("userns", ""),
-        publish=values.get("publish", ()),
-        publish_all=values.get("publish_all", False),
-        expose=values.get("expose", ()),
-        volumes=values.get("volume", ()),
-        mounts=values.get("mount", ()),
-        tmpfs=values.get("tmpfs", ()),
-        storage_bytes=values.get("storage_opt"),
-        networks=(*values.get("network", ()), *values.get("net", ())),
-        network_aliases=(*values.get("network_alias", ()), *values.get("net_alias", ())),
-        ip=values.get("ip", ""),
-    )
-
-
-def build_run(values: Values, words: tuple[str, ...]) -> requests.Run:
-    return requests.Run(
-        options=container_options(values, words),
-        detach_keys=values.get("detach_keys", ""),
-        pull=values.get("pull", "missing"),
-        quiet=values.get("quiet", False),
-        sig_proxy=values.get("sig_proxy", True),
-    )
-
-
-def build_create(values: Values, words: tuple[str, ...]) -> requests.Create:
-    return requests.Create(
-        options=container_options(values, words),
-        pull=values.get("pull", "missing"),
-        quiet=values.get("quiet", False),
-    )
-
 
 EXEC_FLAGS = (
     switch("detach", "d", "Detached mode: run command in the background"),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dashboard.grammar.errors import PROGRAM, UsageError, ValueRefused
-from dashboard.grammar.values import read_bool
+from dashboard.grammar.values import read_bool, read_int
 
 # A flag's value has the type that its reader gives; the builders in `commands` know which.
 Values = dict[str, Any]
@@ -33,6 +33,18 @@ class Flag:
     @property
     def shown(self) -> str:
         return f"-{self.short}, --{self.name}" if self.short else f"--{self.name}"
+
+
+def switch(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, kind="")
+
+
+def string(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, read=str)
+
+
+def number(name: str, short: str = "", text: str = "") -> Flag:
+    return Flag(name=name, short=short, help=text, read=read_int, kind="int")
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ SHORT = 12
 COMMAND_WIDTH = 20
 _NAMES_SIZE = re.compile(r"\{\{.*\.Size\b")
 MOUNT_WIDTH = 15
+_HEALTH = {"starting": " (health: starting)", "healthy": " (healthy)", "unhealthy": " (unhealthy)"}
 
 IMAGE_HEADERS = {
     "Repository": "REPOSITORY",
@@ -68,13 +69,14 @@ class ContainerLine:
     name: str
     image: str
     command: str
-    state: str  # Docker's word: created, running, paused, removing, exited, dead
+    state: str  # Docker's word: created, running, paused, restarting, removing, exited, dead
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
     exit_code: int | None
     image_bytes: int
     labels: str = ""
+    health: str = ""  # starting, healthy, unhealthy
     written_bytes: int | None = None  # None: not counted
     ports: str = ""
     mounts: tuple[str, ...] = ()  # names of volumes and paths of the host
@@ -113,12 +115,12 @@ def render_images(request: Images, lines: Sequence[ImageLine], *, now: datetime)
 def status(line: ContainerLine, now: datetime) -> str:
     """`Up 3 minutes`, `Exited (0) 5 minutes ago`."""
     if line.state == "running" and line.started_at is not None:
-        return f"Up {human_duration(now - line.started_at)}"
+        return f"Up {human_duration(now - line.started_at)}{_HEALTH.get(line.health, '')}"
     if line.state == "paused" and line.started_at is not None:
         return f"Up {human_duration(now - line.started_at)} (Paused)"
-    if line.state == "exited" and line.finished_at is not None:
+    if line.state in {"exited", "restarting"} and line.finished_at is not None:
         code = "unknown" if line.exit_code is None else line.exit_code
-        return f"Exited ({code}) {ago(line.finished_at, now)}"
+        return f"{line.state.capitalize()} ({code}) {ago(line.finished_at, now)}"
     words = {"removing": "Removal In Progress", "dead": "Dead", "running": "Up", "exited": "Exited (unknown)"}
     return words.get(line.state, "Created")
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from dashboard.grammar import requests
-from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, NO_TRUNC, Command, string, switch
-from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, NO_TRUNC, Command
+from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.netvalues import read_address, read_alias, read_subnet
 from dashboard.grammar.tables import Row, render_table
 from dashboard.grammar.units import listed_time

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dashboard.grammar import commands, requests
-from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command, number, string, switch
+from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError
-from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.flags import Flag, Values, number, string, switch
 from dashboard.grammar.processes import read_ps
 from dashboard.grammar.values import read_cpus, read_size, read_tail
 

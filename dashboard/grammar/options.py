@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from dashboard.grammar import mounts
+from dashboard.grammar.limitvalues import write_swap
 from dashboard.grammar.netvalues import NetworkChoice, choices
+from dashboard.grammar.runvalues import write_duration
 from dashboard.grammar.values import write_cpus, write_size
 
 
@@ -59,6 +61,38 @@ class ContainerOptions(Stored):
     networks: tuple[str, ...] = ()  # as typed after --network; `netvalues` reads them
     network_aliases: tuple[str, ...] = ()  # in the first of them
     ip: str = ""
+    labels: tuple[str, ...] = ()  # key=value
+    hosts: tuple[str, ...] = ()  # name:address
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    domainname: str = ""
+    groups: tuple[str, ...] = ()
+    init: bool = False
+    read_only: bool = False
+    shm_bytes: int | None = None
+    stop_signal: str = ""
+    stop_timeout_s: int | None = None
+    health_cmd: str = ""
+    health_interval_ms: int | None = None
+    health_timeout_ms: int | None = None
+    health_start_period_ms: int | None = None
+    health_retries: int | None = None
+    no_healthcheck: bool = False
+    restart: str = ""  # always, unless-stopped, on-failure[:most]
+    cap_add: tuple[str, ...] = ()  # CAP_NAME or ALL
+    cap_drop: tuple[str, ...] = ()
+    security_opt: tuple[str, ...] = ()
+    ulimit: tuple[str, ...] = ()  # name=soft:hard
+    cpu_shares: int | None = None
+    cpuset_cpus: str = ""
+    memory_swap_bytes: int | None = None  # with the memory; -1 is no limit
+    memory_reservation_bytes: int | None = None
+    oom_score: int | None = None
+    device_read_bps: tuple[str, ...] = ()  # path:size
+    device_write_bps: tuple[str, ...] = ()
+    device_read_iops: tuple[str, ...] = ()  # path:number
+    device_write_iops: tuple[str, ...] = ()
 
 
 def mounts_of(options: ContainerOptions) -> list[mounts.Mount]:
@@ -99,6 +133,9 @@ def _switches(options: ContainerOptions) -> list[str]:
         (options.tty, "-t"),
         (options.auto_remove, "--rm"),
         (options.publish_all, "-P"),
+        (options.init, "--init"),
+        (options.read_only, "--read-only"),
+        (options.no_healthcheck, "--no-healthcheck"),
     )
     return [word for is_set, word in table if is_set]
 
@@ -126,7 +163,60 @@ def _pairs(options: ContainerOptions) -> list[str]:
     said += [("--network", item) for item in options.networks]
     said += [("--network-alias", item) for item in options.network_aliases]
     said += [("--ip", options.ip or None)]
+    said += [(flag, item) for flag, items in _lists(options) for item in items]
+    said += _singles(options)
     return [word for flag, value in said if value is not None for word in (flag, value)]
+
+
+def _lists(options: ContainerOptions) -> list[tuple[str, tuple[str, ...]]]:
+    return [
+        ("-l", options.labels),
+        ("--add-host", options.hosts),
+        ("--dns", options.dns),
+        ("--dns-search", options.dns_search),
+        ("--dns-option", options.dns_options),
+        ("--group-add", options.groups),
+        ("--cap-add", options.cap_add),
+        ("--cap-drop", options.cap_drop),
+        ("--security-opt", options.security_opt),
+        ("--ulimit", options.ulimit),
+        ("--device-read-bps", options.device_read_bps),
+        ("--device-write-bps", options.device_write_bps),
+        ("--device-read-iops", options.device_read_iops),
+        ("--device-write-iops", options.device_write_iops),
+    ]
+
+
+def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
+    return [
+        ("--domainname", options.domainname or None),
+        ("--shm-size", _size(options.shm_bytes)),
+        ("--health-cmd", options.health_cmd or None),
+        ("--health-interval", _duration(options.health_interval_ms)),
+        ("--health-timeout", _duration(options.health_timeout_ms)),
+        ("--health-start-period", _duration(options.health_start_period_ms)),
+        ("--health-retries", _number(options.health_retries)),
+        ("--restart", options.restart or None),
+        ("--stop-signal", options.stop_signal or None),
+        ("--stop-timeout", _number(options.stop_timeout_s)),
+        ("--cpu-shares", _number(options.cpu_shares)),
+        ("--cpuset-cpus", options.cpuset_cpus or None),
+        ("--memory-swap", None if options.memory_swap_bytes is None else write_swap(options.memory_swap_bytes)),
+        ("--memory-reservation", _size(options.memory_reservation_bytes)),
+        ("--oom-score-adj", _number(options.oom_score)),
+    ]
+
+
+def _size(value: int | None) -> str | None:
+    return None if value is None else write_size(value)
+
+
+def _duration(value: int | None) -> str | None:
+    return None if value is None else write_duration(value)
+
+
+def _number(value: int | None) -> str | None:
+    return None if value is None else str(value)
 
 
 def to_line(options: ContainerOptions, *, program: str = "docker", verb: str = "run") -> str:

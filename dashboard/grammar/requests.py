@@ -30,12 +30,22 @@ class Info:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientFiles:
+    """Files where the command line runs: of variables and of labels to read, and one to write the id to."""
+
+    env: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    cid: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     options: ContainerOptions
     detach_keys: str = ""
     pull: str = "missing"  # "always", "missing", "never"
     quiet: bool = False
     sig_proxy: bool = True
+    files: ClientFiles = ClientFiles()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +53,7 @@ class Create:
     options: ContainerOptions
     pull: str = "missing"
     quiet: bool = False
+    files: ClientFiles = ClientFiles()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from dashboard.grammar import requests
-from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, Command, string, switch
-from dashboard.grammar.flags import Flag, Values
+from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, Command
+from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.tables import Row, render_table
 from dashboard.grammar.units import human_size
 from dashboard.grammar.values import read_label

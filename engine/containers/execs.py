@@ -8,6 +8,7 @@ time; a start takes as long as `runc exec`, some 50 ms.
 from __future__ import annotations
 
 import json
+import os
 import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ from engine.runtime.rootfiles import find_folder, opened_root_of
 from engine.runtime.shells import find_shell
 from engine.runtime.specpolicy import check_process
 from engine.terminal import rotation
+from engine.terminal.log import parse
 from engine.terminal.rotation import LogState
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from engine.kernel.pidfd import ProcessIdentity
 
 END_GRACE_S = 3.0
+_LOG_BYTES_EACH = 46  # at most, of the log for each byte that was said
 _STAGE = "exec"
 
 
@@ -135,7 +138,7 @@ class Execs:
         with opened_root_of(init.pid) as root:
             if not init.is_alive():  # looked at after opening: the root is this container's
                 raise _not_running(container.container_id)
-            user = resolve_user(root, request.user or own.user or image.user or "", own.ids)
+            user = resolve_user(root, request.user or own.user or image.user or "", own.ids, more=own.groups)
             working_dir = find_folder(root, request.working_dir or own.working_dir or image.working_dir or "/")
             arguments = request.command or (find_shell(root, user),)
             env = exec_environment(image, own, request, user)
@@ -197,6 +200,18 @@ class Execs:
 
     def is_watching(self, exec_id: str) -> bool:
         return self._watcher.is_watching(exec_id)
+
+    def read_output(self, container_id: str, exec_id: str, *, limit_bytes: int) -> bytes:
+        """The first bytes of what it has said, on both streams; empty where nothing of it is left."""
+        path = self._folder(container_id, exec_id).bundle.io / "ctr.log"
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return b""
+        with os.fdopen(fd, "rb") as file:
+            raw = file.read(limit_bytes * _LOG_BYTES_EACH)
+        whole = raw[: raw.rfind(b"\n") + 1]
+        return b"".join(chunk.payload for chunk in parse(whole, segment=1, offset=0))[:limit_bytes]
 
     def remove(self, container_id: str, exec_id: str) -> None:
         """Take away the folder of one that has ended, with its log. Idempotent.

@@ -32,19 +32,23 @@ from engine.containers.observe import find_exit, living
 from engine.containers.record import Record, now, read_record, write_record
 from engine.errors import EngineError, HostUnfit, RuntimeFailed
 from engine.kernel import cgroups, pidfd
-from engine.kernel.namespaces import Isolation, create_isolation
+from engine.kernel.namespaces import Isolation, create_isolation, set_domainname
 from engine.oci.image_config import ImageConfig
 from engine.runtime import conmon, runc
-from engine.runtime.etcfiles import refuse_mount_at, write_etc
+from engine.runtime.confinement import INIT_PLACE
+from engine.runtime.etcfiles import hosts_text, refuse_mount_at, write_etc
 from engine.runtime.executable import refuse_unfit_executable
 from engine.runtime.filecaps import let_ping_run
 from engine.runtime.host import host_facts
+from engine.runtime.namerequest import HOST_GATEWAY
 from engine.runtime.passwd import resolve_user
 from engine.runtime.policy import load_policy
 from engine.runtime.request import IdMode
+from engine.runtime.rights import capabilities
 from engine.runtime.rootfiles import Maker, make_folder, make_mount_point, opened_root, refuse_disguised_system_folders
 from engine.runtime.seccomp import profile_for
-from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, capabilities_of, environment_of
+from engine.runtime.shares import block_devices
+from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, environment_of
 from engine.runtime.specpolicy import Place, check_spec
 
 if TYPE_CHECKING:
@@ -203,12 +207,8 @@ class Start:
         if self._root is None or self._netns is None:
             msg = "The steps of a start are out of order."
             raise RuntimeFailed(msg)
-        etc = self._folder.etc
-        request, hostname = self._request, self._request.effective_hostname
-        places = self._parts.network.places(self._where)
-        resolv_conf = self._parts.network.resolv_conf(places)
-        address = places[0].address if places else ""
-        write_etc(etc, address=address, hostname=hostname, resolv_conf=resolv_conf, owner=self._outside(0))
+        request = self._request
+        self._write_etc()
         with opened_root(self._root) as root:
             spec, policy = self._build(root, self._root, self._netns)
         if request.ids is not None:
@@ -216,6 +216,21 @@ class Start:
             refuse_hidden(self._folder.path)
         check_spec(spec, policy, self._place(self._root, self._netns))
         self._folder.write_spec(spec)
+
+    def _write_etc(self) -> None:
+        request, network = self._request, self._parts.network
+        names, hostname = request.names, request.effective_hostname
+        places = network.places(self._where)
+        gateway = places[0].network.subnet.gateway if places else network.gateway
+        more = [(name, gateway if at == HOST_GATEWAY else at) for name, at in names.hosts]
+        full_name = f"{hostname}.{names.domain}" if names.domain else hostname
+        write_etc(
+            self._folder.etc,
+            hosts=hosts_text(places[0].address if places else "", full_name, more),
+            hostname=hostname,
+            resolv_conf=network.resolv_conf(places, servers=names.servers, search=names.search, options=names.options),
+            owner=self._outside(0),
+        )
 
     def _outside(self, number: int) -> int:
         """The host's id of one of the container's."""
@@ -234,6 +249,8 @@ class Start:
             userns=self._userns(),
             ids=self._request.ids,
             made_before=self._request.id_mode is IdMode.BEFORE,
+            init=self._config.init if self._request.init else None,
+            hard_limits=host_facts().shares.hard_limits,
         )
 
     def _build(self, root: int, root_path: Path, netns: Path) -> tuple[Spec, Policy]:
@@ -242,12 +259,13 @@ class Start:
         policy, host = load_policy(self._config.policy_file), host_facts()
         _refuse_weak_runtime(self._config, policy)
         refuse_disguised_system_folders(root)
-        user = self._user = resolve_user(root, request.user or image.user or "", request.ids)
+        user = self._user = resolve_user(root, request.user or image.user or "", request.ids, more=request.groups)
         isolation = self._isolation()
         by = Maker(self._outside(0), None if isolation is None else isolation.user, self._host_mounts)
         working_dir = make_folder(root, request.working_dir or image.working_dir or "/", by=by)
         arguments = arguments_of(image, request)
-        let_ping_run(root, capabilities_of(policy))
+        held = capabilities(request.rights, policy)
+        let_ping_run(root, held)
         refuse_unfit_executable(root, arguments[0], environment_of(image, request, user), working_dir, host.machine)
         etc = self._folder.etc
         paths = SpecPaths(
@@ -263,10 +281,13 @@ class Start:
             cgroup=f"{self._config.cgroup}/{self._folder.container_id}",
             ids=request.ids,
             userns=self._userns(),
+            init=self._config.init if request.init else None,
+            init_at=make_mount_point(root, INIT_PLACE, by=by) if request.init else "",
+            devices=block_devices(request.shares),
         )
         for place, _ in mounted_places(root_path):
-            refuse_mount_at(place, (paths.hosts_at, paths.hostname_at, paths.resolv_conf_at))
-        seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, capabilities_of(policy))
+            refuse_mount_at(place, (paths.hosts_at, paths.hostname_at, paths.resolv_conf_at, paths.init_at))
+        seccomp = profile_for(self._config.seccomp_base, host.machine, host.kernel, held)
         spec = build_spec(
             image=image,
             request=request,
@@ -284,6 +305,8 @@ class Start:
             msg = "The steps of a start are out of order."
             raise RuntimeFailed(msg)
         created = self._launching.result().create()
+        if self._request.names.domain and created.init is not None:
+            set_domainname(created.init.pid, self._request.names.domain)
         if self._user is not None and self._request.ids is not None:
             conmon.give_pipes(created.init, self._outside(self._user.uid), self._outside(self._user.gid))
         self._record = replace(self._record, monitor=created.monitor, init=created.init, started_at=now())

@@ -66,14 +66,16 @@ class Networks:
         self, folder: ContainerFolder, before: Sequence[Endpoint], after: Sequence[Endpoint]
     ) -> None:
         """In its place, as it is mounted; not where the container has written something else into it."""
-        path, expected = folder.etc / "resolv.conf", self._network.resolv_conf(before).encode()
+        names = folder.request().names
+        said = {"servers": names.servers, "search": names.search, "options": names.options}
+        path, expected = folder.etc / "resolv.conf", self._network.resolv_conf(before, **said).encode()
         try:
             file = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(file, "r+b", buffering=0) as opened:
                 if opened.read(len(expected) + 1) == expected:
                     opened.seek(0)
                     opened.truncate()
-                    opened.write(self._network.resolv_conf(after).encode())
+                    opened.write(self._network.resolv_conf(after, **said).encode())
         except OSError as error:  # it is in the network all the same
             logger.warning("container %s keeps its resolv.conf: %s", folder.container_id[:12], error)
 

@@ -13,6 +13,7 @@ LIBRARY.syscall.restype = ctypes.c_long
 LIBRARY.mount.argtypes = [ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p]
 LIBRARY.umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 LIBRARY.setns.argtypes = [ctypes.c_int, ctypes.c_int]
+LIBRARY.setdomainname.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
 LIBRARY.unshare.argtypes = [ctypes.c_int]
 LIBRARY.syncfs.argtypes = [ctypes.c_int]
 LIBRARY.inotify_init1.argtypes = [ctypes.c_int]

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.ids import IdRange
 
 T = TypeVar("T")
-_NEWNET, _FS, _BIND = 0x40000000, 0x00000200, 4096
+_NEWNET, _NEWUTS, _FS, _BIND = 0x40000000, 0x04000000, 0x00000200, 4096
 _MAKING_S = 5.0
 # `excl` takes no name that is there, not even a link that leads nowhere: install(1) would go into a folder, or replace it.
 _NEW_FILE = 'umask 022; exec /bin/dd if=/dev/null of="$0" conv=excl status=none'
@@ -77,6 +77,24 @@ def in_netns(path: Path, work: Callable[[], T]) -> T:
         return work()
 
     return in_thread(body)
+
+
+def set_domainname(pid: int, name: str) -> None:
+    """Give the UTS namespace of a process this NIS domain name.
+
+    runc 1.1 cannot, and the kernel's own setting (kernel.domainname) is closed to root of a user namespace.
+    """
+
+    def body() -> None:
+        namespace = os.open(f"/proc/{pid}/ns/uts", os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            checked("setns uts", LIBRARY.setns(namespace, _NEWUTS))
+        finally:
+            os.close(namespace)
+        text = name.encode()
+        checked("setdomainname", LIBRARY.setdomainname(text, len(text)))
+
+    in_thread(body)
 
 
 def in_folder(folder: int, work: Callable[[], T]) -> T:

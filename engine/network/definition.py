@@ -54,6 +54,8 @@ class NetworkDefinition:
 class Endpoint:
     """A container's place in a network: its address there, and the names by which the others there find it.
 
+    `servers`: who is asked for its other names, in place of the host's own name servers.
+
     Raises:
         NetworkError: an address that is not the network's for a container.
         RequestRefused: a name that no name server could answer for.
@@ -62,6 +64,7 @@ class Endpoint:
     network: NetworkDefinition
     address: str
     names: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.network.subnet.check(self.address)

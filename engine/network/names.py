@@ -28,10 +28,11 @@ from engine.errors import HostUnfit, NetworkError
 from engine.kernel import cgroups
 from engine.kernel.pidfd import PidFd
 from engine.kernel.process import Process, ProcessFailed
-from engine.network.resolvers import HOST_FILE
+from engine.network import links
+from engine.network.resolvers import HOST_FILE, is_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from engine.config import EngineConfig
     from engine.network.definition import Endpoint, NetworkDefinition
@@ -101,7 +102,8 @@ class Names:
         """
         network = endpoint.network
         if network.has_names:
-            line = NamedContainer(container_id, endpoint.address, endpoint.names, "" if leads_out else NOWHERE)
+            server = _asked_by(endpoint.servers) if leads_out else NOWHERE
+            line = NamedContainer(container_id, endpoint.address, endpoint.names, server)
             others = [one for one in self.of(network.number) if one.container_id != container_id]
             self._write(network.number, network.subnet.gateway, [*others, line])
 
@@ -111,14 +113,19 @@ class Names:
             lambda network, one: one.container_id != container_id or (number is not None and network != number)
         )
 
-    def lead_out(self, container_id: str, *, leads_out: bool) -> None:
-        """Pass on its questions for other names, or not, from all networks that it is in."""
+    def lead_out(self, container_id: str, servers: Sequence[str], *, leads_out: bool) -> None:
+        """Pass on its questions for other names, to `servers`, or not at all; from all networks that it is in."""
+        server = _asked_by(servers) if leads_out else NOWHERE
         for number in self._numbers():
             before = self.of(number)
-            server = "" if leads_out else NOWHERE
             after = [replace(one, server=server) if one.container_id == container_id else one for one in before]
             if after != before:
                 self._write(number, self._gateway(number), after)
+
+    def servers_of(self, container_id: str) -> tuple[str, ...]:
+        """Whom it wants to be asked; () for the host's own."""
+        lines = [one for number in self._numbers() for one in self.of(number) if one.container_id == container_id]
+        return next((tuple(one.server.split(",")) for one in lines if one.server not in {"", NOWHERE}), ())
 
     def prune(self, attached: Iterable[tuple[str, str]]) -> bool:
         """Answer only for these (container id, address); whether anything was to be forgotten."""
@@ -233,6 +240,12 @@ class Names:
         self._partial.write_text("".join(f"{line}\n" for line in (gateway, *lines)), "utf-8")
         self._partial.chmod(0o644)
         self._partial.replace(self._file(number))
+
+
+def _asked_by(servers: Sequence[str]) -> str:
+    """As the file has them: "" for the host's own. One of the host itself is none of a container's (NET-01)."""
+    own = links.host_addresses() if servers else set()
+    return ",".join(server for server in servers if is_reachable(server, own))
 
 
 def _minds_hangup(pid: int) -> bool:

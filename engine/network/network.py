@@ -14,7 +14,7 @@ from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
 from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
 from engine.network.links import Inside, Joint
-from engine.network.names import Names
+from engine.network.names import NOWHERE, Names
 from engine.network.published import PublishedFiles
 from engine.network.reservations import Reservations
 from engine.network.resolvers import resolv_conf
@@ -67,8 +67,7 @@ class Network:
         """Every address that a container may have in the default network, in order."""
         return self._subnet.usable()
 
-    def resolv_conf(self, endpoints: Sequence[Endpoint] | None = None) -> str:
-        return resolv_conf(endpoints)
+    resolv_conf = staticmethod(resolv_conf)
 
     def networks(self) -> list[NetworkDefinition]:
         """The default one, and those that have had a container."""
@@ -294,7 +293,7 @@ class Network:
         inside = [*map(self._inside_of, found), _inside(number, endpoint)]
         leads_out = any(one.leads_out for one in inside)
         port = self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
-        self._names.lead_out(container_id, leads_out=leads_out)
+        self._names.lead_out(container_id, endpoint.servers, leads_out=leads_out)
         self._rules.add([port], () if found else [Forward(one, port.address) for one in published])
         links.reconfigure_inside(netns, inside, new=inside[-1:])
         if published and not found:
@@ -307,9 +306,10 @@ class Network:
             NetworkError: the kernel refused.
         """
         with self._lock:
+            servers = self._names.servers_of(container_id)
             self._take_out(container_id, number)
             left = [self._inside_of(port) for port in self._of(container_id)]
-            self._names.lead_out(container_id, leads_out=any(one.leads_out for one in left))
+            self._names.lead_out(container_id, servers, leads_out=any(one.leads_out for one in left))
             self._names.reload()
             if self._netns(container_id).exists():
                 links.reconfigure_inside(self._netns(container_id), left)
@@ -449,7 +449,7 @@ class Network:
             )
             if before is None or before.names == endpoint.names:
                 return False
-            self._names.add(container_id, endpoint, leads_out=not before.server)
+            self._names.add(container_id, endpoint, leads_out=before.server != NOWHERE)
             self._names.reload()
             return True
 

@@ -28,6 +28,27 @@ DOCKER_CAPABILITIES = (
 # RUN-08: raw sockets spoof neighbours, device nodes and file capabilities are not needed, audit is the host's.
 WITHHELD_CAPABILITIES = frozenset({"CAP_NET_RAW", "CAP_MKNOD", "CAP_AUDIT_WRITE", "CAP_SETFCAP"})
 DEFAULT_CAPABILITIES = tuple(c for c in DOCKER_CAPABILITIES if c not in WITHHELD_CAPABILITIES)
+# What a host's policy may give beyond Docker's: each is worth something only inside the container's own namespaces.
+# The others reach the host's devices, time, log, modules or security, or are SYS_ADMIN: no policy gives them.
+GRANTABLE_CAPABILITIES = frozenset(DOCKER_CAPABILITIES) | {
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_LEASE",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_ADMIN",
+    "CAP_NET_BROADCAST",
+    "CAP_SYS_NICE",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TTY_CONFIG",
+}
+KNOWN_CAPABILITIES = (
+    *DOCKER_CAPABILITIES,
+    *sorted(GRANTABLE_CAPABILITIES - set(DOCKER_CAPABILITIES)),
+    *("CAP_AUDIT_CONTROL", "CAP_AUDIT_READ", "CAP_BLOCK_SUSPEND", "CAP_BPF", "CAP_CHECKPOINT_RESTORE"),
+    *("CAP_DAC_READ_SEARCH", "CAP_MAC_ADMIN", "CAP_MAC_OVERRIDE", "CAP_PERFMON", "CAP_SYSLOG", "CAP_SYS_ADMIN"),
+    *("CAP_SYS_BOOT", "CAP_SYS_MODULE", "CAP_SYS_PACCT", "CAP_SYS_RAWIO", "CAP_SYS_TIME", "CAP_WAKE_ALARM"),
+)
 
 # RUN-20: Docker's list of 2026 (moby GHSA-6fw5-f8r9-fgfm, GHSA-7ww5-4wqc-m92c).
 MASKED_PATHS = (
@@ -70,7 +91,11 @@ def device_rules() -> list[dict[str, Any]]:
 SHM_BYTES = 64 * 1024 * 1024
 
 
-def system_mounts() -> list[dict[str, Any]]:
+INIT_PLACE = "/sbin/docker-init"  # where people know it from
+INIT_OPTIONS = ("bind", "rprivate", "ro", "nosuid", "nodev")
+
+
+def system_mounts(shm_bytes: int = SHM_BYTES) -> list[dict[str, Any]]:
     """The mounts of the system's own file systems, in order."""
     quiet = ["nosuid", "noexec", "nodev"]
     return [
@@ -94,7 +119,7 @@ def system_mounts() -> list[dict[str, Any]]:
             "destination": "/dev/shm",  # noqa: S108 - the container's own
             "type": "tmpfs",
             "source": "shm",
-            "options": [*quiet, "mode=1777", f"size={SHM_BYTES // 1024}k"],
+            "options": [*quiet, "mode=1777", f"size={shm_bytes}"],
         },
     ]
 

@@ -9,7 +9,7 @@ from engine.errors import RequestRefused
 from engine.kernel.files import ensure_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
 PLACES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
@@ -37,17 +37,21 @@ def refuse_mount_at(place: str, ours: Collection[str] = PLACES) -> None:
         raise RequestRefused(msg)
 
 
-def hosts_text(address: str, hostname: str) -> str:
-    """As Docker's. A dotted host name gets its first part as a second name; without a network it has no line."""
+def hosts_text(address: str, hostname: str, more: Iterable[tuple[str, str]] = ()) -> str:
+    """As Docker's. A dotted host name gets its first part as a second name. `more`: (name, address) each.
+
+    Without a network it has no line of its own.
+    """
     short = hostname.partition(".")[0]
     names = hostname if short in ("", hostname) else f"{hostname} {short}"
-    return f"{HOSTS}{address}\t{names}\n" if address else HOSTS
+    extra = "".join(f"{at}\t{name}\n" for name, at in more)
+    return f"{HOSTS}{extra}{address}\t{names}\n" if address else f"{HOSTS}{extra}"
 
 
-def write_etc(folder: Path, *, address: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:
+def write_etc(folder: Path, *, hosts: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:
     """Write hosts, hostname and resolv.conf anew. The folder is root's; the files are the container's root's (`owner`)."""
     ensure_folder(folder, 0o711)
-    texts = {"hosts": hosts_text(address, hostname), "hostname": f"{hostname}\n", "resolv.conf": resolv_conf}
+    texts = {"hosts": hosts, "hostname": f"{hostname}\n", "resolv.conf": resolv_conf}
     for name, text in texts.items():
         path = folder / name
         path.unlink(missing_ok=True)  # a restart: the container may have written into the old one

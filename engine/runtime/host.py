@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import resource
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from engine.kernel import cgroups
 from engine.kernel.features import features
 from engine.runtime import confinement
+from engine.runtime.shares import ShareFacts, share_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,13 +20,13 @@ class HostFacts:
     kernel: tuple[int, int]
     cpus: int
     memory_bytes: int
-    open_files_hard: int
     cgroup_version: int
     controllers: frozenset[str]
     swap_limit: bool
     apparmor: bool
     seccomp: bool
     masked: tuple[str, ...] = ()
+    shares: ShareFacts = field(default_factory=ShareFacts)
 
 
 @lru_cache(maxsize=1)
@@ -35,26 +35,16 @@ def host_facts() -> HostFacts:
     cpus = len(os.sched_getaffinity(0))
     version = 2 if found.cgroup_mode is cgroups.Mode.V2 else 1
     thermal = confinement.thermal_paths(os.cpu_count() or cpus)
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     return HostFacts(
         machine=os.uname().machine,
         kernel=found.kernel_version,
         cpus=cpus,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
-        open_files_hard=confinement.OPEN_FILES[1] if hard == resource.RLIM_INFINITY else hard,
         cgroup_version=version,
         controllers=found.cgroup_controllers,
-        swap_limit=_has_swap_limit(),
+        swap_limit=share_facts().swap,
         apparmor=found.apparmor,
         seccomp=found.seccomp,
+        shares=share_facts(),
         masked=tuple(path for path in (*confinement.MASKED_WHEN_THERE, *thermal) if os.path.lexists(path)),
     )
-
-
-def _has_swap_limit() -> bool:
-    for hierarchy in cgroups.hierarchies():
-        if "memory" in hierarchy.controllers:
-            if hierarchy.version == 2:
-                return True
-            return (hierarchy.mount / "memory.memsw.limit_in_bytes").exists()
-    return False

@@ -15,7 +15,7 @@ from engine.errors import ImageUnfit, UserUnknown
 from engine.runtime.rootfiles import FileTooLarge, read_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from engine.ids import IdRange
 
@@ -53,16 +53,19 @@ class _Group:
     members: tuple[str, ...]
 
 
-def resolve_user(root: int, text: str, ids: IdRange | None = None) -> ResolvedUser:
+def resolve_user(root: int, text: str, ids: IdRange | None = None, *, more: Sequence[str] = ()) -> ResolvedUser:
     """The user that `text` (`""`, `name`, `uid`, `name:group`, `uid:gid`) means in the image opened as `root`.
 
-    `ids`: those that the container has; groups beyond are left out.
+    `ids`: those that the container has; groups beyond are left out. `more`: names and numbers of groups to join.
 
     Raises:
         UserUnknown: a name that its files do not have, a number out of range, or no such form.
         ImageUnfit: a file is larger than 1 MiB.
     """
-    found = choose_user(text, passwd=_content(root, "/etc/passwd"), group=_content(root, "/etc/group"))
+    group = _content(root, "/etc/group")
+    found = choose_user(text, passwd=_content(root, "/etc/passwd"), group=group)
+    joined = tuple(_find_group(name, group) for name in more)
+    found = replace(found, groups=tuple(dict.fromkeys((*found.groups, *joined)))[:_GROUPS_MAXIMUM])
     if ids is None:
         return found
     if max(found.uid, found.gid) >= ids.count:

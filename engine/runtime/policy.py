@@ -8,7 +8,8 @@ written it: it knows nothing of how it was built.
     memory_mib = 65536            # at most, for one container
     cpus = 16.0
     pids = 32768
-    capabilities = ["CAP_NET_RAW"]   # may be had beside the default ones
+    capabilities = ["CAP_NET_RAW"]   # may be had beside the default ones; without this line, all of Docker's
+    seccomp_unconfined = false    # true: containers may go without a filter of system calls
     no_new_privileges = false     # true: setuid programs gain nothing
     userns_host = false           # true: `--userns host` may be asked for: root in such a container is the host's root
     user_namespaces = false       # true: nor are containers started that were made before Berth had user namespaces
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 _MIB = 1024 * 1024
 _FILE_LIMIT_BYTES = 64 * 1024
-_SWITCHES = ("no_new_privileges", "userns_host", "user_namespaces", "require_patched_runtime")
+_SWITCHES = ("no_new_privileges", "seccomp_unconfined", "userns_host", "user_namespaces", "require_patched_runtime")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +44,8 @@ class Policy:
     memory_bytes: int | None = None
     nano_cpus: int | None = None
     pids: int = 32_768
-    capabilities: frozenset[str] = frozenset()
+    capabilities: frozenset[str] = confinement.WITHHELD_CAPABILITIES
+    seccomp_unconfined: bool = False
     no_new_privileges: bool = False
     userns_host: bool = False
     user_namespaces: bool = False
@@ -103,7 +105,7 @@ def _ceiling(key: str, value: object, source: str) -> tuple[str, Any]:  # Any: t
         return "pids", value
     if key in _SWITCHES and isinstance(value, bool):
         return key, value
-    known = frozenset(confinement.DOCKER_CAPABILITIES)
+    known = confinement.GRANTABLE_CAPABILITIES
     if key == "capabilities" and isinstance(value, list) and known.issuperset(map(str, value)):
         return "capabilities", frozenset(map(str, value))
     if key == "host_paths" and isinstance(value, list) and all(_is_plain_path(item) for item in value):

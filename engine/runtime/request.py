@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -13,11 +13,20 @@ from engine.digest import DiffId, Digest
 from engine.errors import ReferenceInvalid, RequestRefused
 from engine.ids import HOST_IDS, IdRange
 from engine.runtime.mountrequest import MountRequest
+from engine.runtime.namerequest import NameRequest
+from engine.runtime.rights import RightsRequest
+from engine.runtime.shares import SharesRequest
+from engine.runtime.signals import parse_signal
 from engine.runtime.texts import refuse_unfit_size, refuse_unfit_texts
 
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,63}(?<!-)\Z")
 SHORT_ID = 12
+_PARTS: dict[str, type[NameRequest] | type[RightsRequest] | type[SharesRequest]] = {
+    "names": NameRequest,
+    "rights": RightsRequest,
+    "shares": SharesRequest,
+}
 
 
 class IdMode(StrEnum):
@@ -65,6 +74,14 @@ class ContainerRequest:
     mounts: tuple[MountRequest, ...] = ()
     rows: int = 24
     columns: int = 80
+    names: NameRequest = field(default_factory=NameRequest)
+    groups: tuple[str, ...] = ()
+    init: bool = False
+    read_only: bool = False
+    shm_bytes: int | None = None
+    stop_signal: str = ""
+    rights: RightsRequest = field(default_factory=RightsRequest)
+    shares: SharesRequest = field(default_factory=SharesRequest)
     id_mode: IdMode = IdMode.BEFORE
     first_id: int | None = None
 
@@ -85,11 +102,14 @@ class ContainerRequest:
 
     def _check_texts(self) -> None:
         words = (*self.command, *(self.entrypoint or ()))
-        refuse_unfit_texts(words, self.env, self.working_dir + self.user + self.name, subject=self.container_id)
+        plain = self.working_dir + self.user + self.name + "".join(self.groups)
+        refuse_unfit_texts(words, self.env, plain, subject=self.container_id)
+        if self.stop_signal:
+            parse_signal(self.stop_signal)
 
     def _check_numbers(self) -> None:
         refuse_unfit_size(self.rows, self.columns, subject=self.container_id)
-        for name in ("memory_bytes", "nano_cpus", "pids", "writable_bytes"):
+        for name in ("memory_bytes", "nano_cpus", "pids", "writable_bytes", "shm_bytes"):
             value: int | None = getattr(self, name)
             if value is not None and value <= 0:
                 msg = f"A limit must be more than 0 ({name.replace('_', ' ')})."
@@ -129,11 +149,13 @@ class ContainerRequest:
         """
         try:
             fields: dict[str, Any] = json.loads(text)  # Any: JSON, checked by the constructors below
-            for key in ("command", "entrypoint", "env"):
+            for key in ("command", "entrypoint", "env", "groups"):
                 if fields.get(key) is not None:
                     fields[key] = tuple(str(item) for item in fields[key])
             fields["layers"] = tuple(DiffId(Digest(item)) for item in fields["layers"])
             fields["mounts"] = tuple(MountRequest.of(item) for item in fields.get("mounts", ()))
+            for key, kind in _PARTS.items():
+                fields[key] = kind.of(dict(fields[key])) if key in fields else kind()
             fields["config_digest"] = Digest(fields["config_digest"])
             fields["id_mode"] = IdMode(fields.get("id_mode", IdMode.BEFORE))
             return cls(**fields)

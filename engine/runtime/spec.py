@@ -6,14 +6,16 @@ that was made for it (runc wants both maps beside its path), and the groups that
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestRefused
-from engine.runtime import confinement
+from engine.runtime import confinement, rights
 from engine.runtime.command import command_line, environment
+from engine.runtime.shares import rlimits, with_shares
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from engine.config import Limits
@@ -46,6 +48,9 @@ class SpecPaths:
     cgroup: str
     ids: IdRange | None = None
     userns: Path | None = None
+    init: Path | None = None
+    init_at: str = ""
+    devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 def build_spec(
@@ -67,9 +72,13 @@ def build_spec(
     return {
         "ociVersion": "1.0.2",
         "process": _process(image, request, policy, host, user, paths),
-        "root": {"path": str(paths.rootfs), "readonly": False},
+        "root": {"path": str(paths.rootfs), "readonly": request.read_only},
         "hostname": request.effective_hostname,
-        "mounts": [*confinement.system_mounts(), *_file_mounts(paths)],
+        "mounts": [
+            *confinement.system_mounts(request.shm_bytes or confinement.SHM_BYTES),
+            *_file_mounts(paths, read_only=request.read_only),
+            *_init_mounts(paths),
+        ],
         "linux": _linux(request, policy, host, paths, limits, seccomp),
     }
 
@@ -93,12 +102,6 @@ def environment_of(image: ImageConfig, request: ContainerRequest, user: Resolved
     )
 
 
-def capabilities_of(policy: Policy) -> tuple[str, ...]:
-    """What a container gets. The policy says what may be added; nothing asks for it yet."""
-    del policy
-    return confinement.DEFAULT_CAPABILITIES
-
-
 def _process(  # noqa: PLR0917
     image: ImageConfig,
     request: ContainerRequest,
@@ -107,36 +110,42 @@ def _process(  # noqa: PLR0917
     user: ResolvedUser,
     paths: SpecPaths,
 ) -> Spec:
-    capabilities = list(capabilities_of(policy))
+    capabilities = list(rights.capabilities(request.rights, policy))
     # A user other than root starts with none, as with Docker; the bounding set lets setuid programs have them.
     held = capabilities if user.uid == 0 else []
-    soft, hard = confinement.OPEN_FILES
-    hard = min(hard, host.open_files_hard)
     process: Spec = {
         "terminal": request.tty,
         "user": {"uid": user.uid, "gid": user.gid, "additionalGids": list(user.groups)},
-        "args": list(arguments_of(image, request)),
+        "args": [*((confinement.INIT_PLACE, "--") if request.init else ()), *arguments_of(image, request)],
         "env": list(environment_of(image, request, user)),
         "cwd": paths.working_dir,
         # No inheritable and no ambient ones: CVE-2022-24769.
         "capabilities": {"bounding": capabilities, "effective": held, "permitted": held},
-        "rlimits": [{"type": "RLIMIT_NOFILE", "soft": min(soft, hard), "hard": hard}],
-        "noNewPrivileges": policy.no_new_privileges,
-        "oomScoreAdj": confinement.OOM_SCORE_ADJUSTMENT,
+        "rlimits": rlimits(request.shares, host.shares),
+        "noNewPrivileges": policy.no_new_privileges or request.rights.no_new_privileges,
+        "oomScoreAdj": request.shares.oom_score or confinement.OOM_SCORE_ADJUSTMENT,
     }
     if request.tty:
         process["consoleSize"] = {"height": request.rows, "width": request.columns}
     return process
 
 
-def _file_mounts(paths: SpecPaths) -> list[Spec]:
+def _init_mounts(paths: SpecPaths) -> list[Spec]:
+    if paths.init is None:
+        return []
+    options = list(confinement.INIT_OPTIONS)
+    return [{"destination": paths.init_at, "type": "bind", "source": str(paths.init), "options": options}]
+
+
+def _file_mounts(paths: SpecPaths, *, read_only: bool) -> list[Spec]:
     places = (
         (paths.resolv_conf, paths.resolv_conf_at),
         (paths.hostname, paths.hostname_at),
         (paths.hosts, paths.hosts_at),
     )
+    extra = ["ro"] if read_only else []
     return [
-        {"destination": destination, "type": "bind", "source": str(source), "options": list(_BIND)}
+        {"destination": destination, "type": "bind", "source": str(source), "options": [*_BIND, *extra]}
         for source, destination in places
     ]
 
@@ -149,12 +158,13 @@ def _linux(  # noqa: PLR0917
     linux: Spec = {
         "namespaces": namespaces,
         "cgroupsPath": paths.cgroup,
-        "resources": resources(request, policy, host, limits),
-        "seccomp": seccomp,
+        "resources": with_shares(resources(request, policy, host, limits), request.shares, host.shares, paths.devices),
         "maskedPaths": [*confinement.MASKED_PATHS, *host.masked],
         "readonlyPaths": list(confinement.READONLY_PATHS),
         "sysctl": dict(confinement.SYSCTLS if paths.ids is None else confinement.SYSCTLS_OF_OWN_IDS),
     }
+    if not request.rights.unconfined:  # whether that may be, the last look at the spec says
+        linux["seccomp"] = seccomp
     if paths.ids is not None:
         namespaces.append({"type": "user", "path": str(paths.userns)})
         mapping = {"containerID": 0, "hostID": paths.ids.first, "size": paths.ids.count}

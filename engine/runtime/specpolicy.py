@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestRefused
@@ -10,7 +10,7 @@ from engine.ids import HOST_IDS
 from engine.runtime import confinement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from engine.ids import IdRange
@@ -45,6 +45,12 @@ _LINUX = frozenset(
         "gidMappings",
     }
 )
+_RESOURCES = {
+    "memory": {"limit", "swap", "reservation"},
+    "cpu": {"quota", "period", "shares", "cpus"},
+    "pids": {"limit"},
+    "blockIO": {f"throttle{way}{unit}Device" for way in ("Read", "Write") for unit in ("Bps", "IOPS")},
+}
 _SEALED = frozenset({"bounding", "effective", "permitted"})
 _SYSTEM = ("/proc", "/sys", "/dev")
 _BIND_FLAGS = frozenset({"bind", "rprivate", "rw", "ro", "nosuid", "nodev", "noexec"})
@@ -54,7 +60,8 @@ _BIND_FLAGS = frozenset({"bind", "rprivate", "rw", "ro", "nosuid", "nodev", "noe
 class Place:
     """Where this container's things lie: all that its spec may point to; and who its users are on the host.
 
-    `made_before`: it has no ids of its own because it was made before Berth had user namespaces.
+    `made_before`: it has no ids of its own because it was made before Berth had user namespaces. `init`: the one
+    program of the host that it may be given to run as its first. `hard_limits`: of the engine's own processes.
     """
 
     rootfs: Path
@@ -64,6 +71,8 @@ class Place:
     userns: Path | None = None
     ids: IdRange | None = None
     made_before: bool = False
+    init: Path | None = None
+    hard_limits: Mapping[str, int] = field(default_factory=dict)
 
 
 def check_spec(spec: dict[str, Any], policy: Policy, place: Place) -> None:
@@ -112,6 +121,7 @@ def _complaints(spec: dict[str, Any], policy: Policy, place: Place) -> Iterator[
     if spec.get("root", {}).get("path") != str(place.rootfs):
         yield "another root file system"
     yield from _process_complaints(process, policy)
+    yield from _limit_complaints(process.get("rlimits", []), place)
     yield from _mount_complaints(spec.get("mounts", []), place)
     yield from _linux_complaints(linux, policy, place)
     yield from _resource_complaints(linux.get("resources", {}), policy)
@@ -133,10 +143,23 @@ def _process_complaints(process: dict[str, Any], policy: Policy) -> Iterator[str
         yield "a working directory of the system"
 
 
+def _limit_complaints(limits: list[dict[str, Any]], place: Place) -> Iterator[str]:
+    """Of processes: open files always, and none above what the engine's own could have."""
+    if "RLIMIT_NOFILE" not in {entry.get("type") for entry in limits}:
+        yield "open files without a limit"
+    for entry in limits:
+        name = str(entry.get("type")).removeprefix("RLIMIT_").lower()
+        ceiling = place.hard_limits.get(name)
+        if ceiling is None or (ceiling >= 0 and not 0 <= int(entry.get("hard", -1)) <= ceiling):
+            yield f"the limit {name} above the host's"
+
+
 def _mount_complaints(mounts: list[dict[str, Any]], place: Place) -> Iterator[str]:
-    system = {mount["destination"]: mount for mount in confinement.system_mounts()}
+    system = {mount["destination"]: mount for mount in confinement.system_mounts(_shm_bytes(mounts))}
     for mount in mounts:
         destination = str(mount.get("destination", ""))
+        if place.init is not None and mount == _init_mount(place.init, destination) and not _is_system(destination):
+            continue
         if destination in system:
             if mount != system[destination]:
                 yield f"another {destination}"
@@ -149,6 +172,18 @@ def _mount_complaints(mounts: list[dict[str, Any]], place: Place) -> Iterator[st
             yield f"a mount at {destination}"
     if missing := set(system) - {mount.get("destination") for mount in mounts}:
         yield f"no {', '.join(sorted(missing))}"
+
+
+def _shm_bytes(mounts: list[dict[str, Any]]) -> int:
+    """Shared memory may have any size: what is written there counts as the container's memory."""
+    options = [str(option) for mount in mounts if mount.get("destination") == "/dev/shm" for option in mount["options"]]  # noqa: S108
+    sizes = [option.removeprefix("size=") for option in options if option.startswith("size=")]
+    return int(sizes[0]) if len(sizes) == 1 and sizes[0].isdecimal() else confinement.SHM_BYTES
+
+
+def _init_mount(program: Path, destination: str) -> dict[str, Any]:
+    options = ["bind", "rprivate", "ro", "nosuid", "nodev"]
+    return {"destination": destination, "type": "bind", "source": str(program), "options": options}
 
 
 def _is_system(path: str) -> bool:
@@ -174,6 +209,8 @@ def _linux_complaints(linux: dict[str, Any], policy: Policy, place: Place) -> It
     if set(linux.get("sysctl", {}).items()) - set(sysctls.items()):
         yield "kernel settings"
     seccomp = linux.get("seccomp", {})
+    if not seccomp and policy.seccomp_unconfined:
+        return
     if seccomp.get("defaultAction") != "SCMP_ACT_ERRNO" or not seccomp.get("syscalls"):
         yield "no filter of system calls"
 
@@ -195,13 +232,18 @@ def _user_complaints(linux: dict[str, Any], namespaces: dict[str, Any], policy: 
 
 
 def _resource_complaints(resources: dict[str, Any], policy: Policy) -> Iterator[str]:
-    if extra := set(resources) - {"memory", "cpu", "pids", "devices"}:
+    for name, known in _RESOURCES.items():
+        if extra := set(resources.get(name, ())) - known:
+            yield f"resources {', '.join(sorted(extra))} of {name}"
+    if extra := set(resources) - {"devices", *_RESOURCES}:
         yield f"resources {', '.join(sorted(extra))}"
     if resources.get("devices") != confinement.device_rules():
         yield "other devices"
     memory, cpu = resources.get("memory", {}), resources.get("cpu", {})
     if not _within(memory.get("limit"), policy.memory_bytes):
         yield "memory without a limit, or above the ceiling"
+    elif "swap" in memory and not (_within(memory["swap"], policy.memory_bytes) and memory["swap"] >= memory["limit"]):
+        yield "swap without a limit, or above the ceiling"
     quota, period = cpu.get("quota"), cpu.get("period") or 1
     if not _within(quota, None if policy.nano_cpus is None else policy.nano_cpus * period // 1_000_000_000):
         yield "processor time without a limit, or above the ceiling"

@@ -54,6 +54,17 @@ DOCKERS = (
     "bind source path does not exist: …",
     "volume is in use - […]",
     "Bind for …:… failed: port is already allocated",
+    'unknown capability: "…"',
+    "invalid ulimit type: …",
+    "The … allowed cpu-shares is …",
+    "The minimum allowed cpu-shares is …",
+    "The maximum allowed cpu-shares is …",
+    "Requested CPUs are not available - requested …, available: …",
+    "Invalid value … for cpuset cpus",
+    "You should always set the Memory limit when using Memoryswap limit, see usage",
+    "Minimum memoryswap limit should be larger than memory limit, see usage",
+    "Minimum memory reservation allowed is …MB",
+    "Minimum memory limit can not be less than memory reservation limit, see usage",
     "failed to bind host port …:…/…: …",
 )
 

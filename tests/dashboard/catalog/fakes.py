@@ -294,6 +294,7 @@ class Execs:
         self.removed: list[str] = []
         self.strays: set[str] = set()
         self.fails = None
+        self.outputs: dict[str, bytes] = {}
 
     def start(self, container_id, request):
         self.requests[request.exec_id] = request
@@ -327,6 +328,12 @@ class Execs:
     def remove(self, container_id, exec_id):
         self.removed.append(exec_id)
         self.seen.pop(exec_id, None)
+
+    def read_output(self, container_id, exec_id, *, limit_bytes):
+        return self.outputs.get(exec_id, b"")[:limit_bytes]
+
+    def rotate_logs(self, container_id, exec_id, *, keep_from=None):
+        return None
 
     def on_disk(self, container_id):
         return set(self.seen) | self.strays

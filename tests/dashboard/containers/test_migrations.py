@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-BEFORE, AFTER = [("containers", "0006_paused")], [("containers", "0008_no_address")]
+BEFORE, AFTER = [("containers", "0008_health")], [("containers", "0010_no_address")]
 
 
 def _migrate(to):

@@ -90,6 +90,13 @@ def test_a_taken_name_is_dockers_conflict(ubuntu, user):
         ({"memory_bytes": 1024}, "Minimum memory limit allowed is 6MB"),
         ({"nano_cpus": 10**15}, "range of CPUs is from 0.01"),
         ({"workdir": "srv"}, "needs to be an absolute path"),
+        ({"cap_add": ("CAP_SYS_ADMIN",)}, "No container here can have CAP_SYS_ADMIN"),
+        ({"security_opt": ("seccomp=unconfined",)}, "without a filter of system calls"),
+        ({"oom_score": -5}, "1 to 1000 here"),
+        ({"memory_swap_bytes": 1 << 30}, "You should always set the Memory limit"),
+        ({"device_read_bps": ("/dev/null:1m",)}, "/dev/null is not a block device"),
+        ({"stop_signal": "SIGNOPE"}, "Invalid signal: SIGNOPE"),
+        ({"domainname": "d" * 65}, "A domain name has at most 64 characters"),
         ({"hostname": "-x"}, "invalid hostname format"),
         ({"entrypoint": ""}, "No command specified"),
         ({"image": "debian"}, "No such image: debian:latest"),
@@ -108,6 +115,53 @@ def test_strangers_may_nothing(running):
             act(running, None)
     with pytest.raises(Denied):
         services.create(None, SHELL)
+
+
+def test_labels_are_the_images_and_its_own(ubuntu, user):
+    row = services.create(user, ContainerOptions(image="ubuntu:14.04", labels=("made=here", "tier=web")))
+    assert services.inspect(row)["Config"]["Labels"] == {"made": "here", "tier": "web"}
+    assert services.container_line(row, None).labels == "made=here,tier=web"
+    for filters, found in (
+        ((("label", "tier"),), 1),
+        ((("label", "tier=web"), ("label", "made=here")), 1),
+        ((("label", "tier=db"),), 0),
+        ((("label", "made=ubuntu:14.04"),), 0),
+    ):
+        rows = services.chosen_containers([row], requests.Ps(all=True, filters=filters))
+        assert len(rows) == found
+
+
+def test_rights_and_shares_reach_the_engine_and_inspect(ubuntu, user, queue, engine):
+    wishes = {
+        "cap_add": ("CAP_NET_RAW",),
+        "cap_drop": ("ALL",),
+        "security_opt": ("no-new-privileges=false", "no-new-privileges"),
+        "ulimit": ("nofile=10:20",),
+        "cpu_shares": 512,
+        "memory_reservation_bytes": 32 << 20,
+        "oom_score": 300,
+    }
+    row = services.create(user, replace(SHELL, **wishes))
+    services.start(row, user)
+    queue.run()
+    request = engine.requests[row.container_id]
+    assert (request.rights.cap_add, request.rights.cap_drop) == (("CAP_NET_RAW",), ("ALL",))
+    assert request.rights.no_new_privileges is True
+    assert request.rights.unconfined is False
+    assert (request.shares.ulimits, request.shares.oom_score) == ((("nofile", 10, 20),), 300)
+    host = services.inspect(row)["HostConfig"]
+    assert (host["CapAdd"], host["CapDrop"]) == (["CAP_NET_RAW"], ["ALL"])
+    assert (host["CpuShares"], host["MemoryReservation"], host["OomScoreAdj"]) == (512, 32 << 20, 300)
+    assert host["Ulimits"] == [{"Name": "nofile", "Hard": 20, "Soft": 10}]
+
+
+def test_its_own_time_to_stop_is_the_default_of_stop(ubuntu, user, queue, engine):
+    row = services.create(user, replace(SHELL, stop_timeout_s=33))
+    services.start(row, user)
+    queue.run()
+    services.stop(row, user)
+    queue.run()
+    assert ("stop", row.container_id, 33.0, None) in engine.calls
 
 
 def test_starting_makes_the_engines_request_and_the_row_true(running, engine, ubuntu):

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from dashboard.core import clock
 from dashboard.core.clock import Clock, Entry, Registry
 
 
@@ -67,3 +68,20 @@ def test_the_last_registration_of_a_name_counts():
 
     entry = module.registry.entries.pop("a test's own")
     assert (entry.seconds, entry.tick) == (7, second)
+
+
+def test_a_hastened_tick_comes_at_once_and_only_once(monkeypatch):
+    called = threading.Event()
+    entries = Registry()
+    monkeypatch.setattr(clock, "registry", entries)
+    entries.entries["slow"] = Entry(name="slow", seconds=3600.0, tick=called.set, due_at=time.monotonic() + 3600)
+    running = Clock(entries)
+    running.start()
+    try:
+        assert not called.wait(0.1)
+        clock.hasten("slow", 0.0)
+        assert called.wait(5)
+        called.clear()
+        assert not called.wait(0.3)
+    finally:
+        running.stop()

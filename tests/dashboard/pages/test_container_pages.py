@@ -148,6 +148,10 @@ def test_a_running_container_is_not_removed(page, world, messages, at_once):
             "docker run -i -t --name web -m 512m --cpus 1.5 --pids-limit 64 ubuntu:14.04",
         ),
         ({"env_name": ["A", ""], "env_value": ["1", "lost"]}, "docker run -i -t -e A=1 ubuntu:14.04"),
+        (
+            {"labels": "tier=web 'who=a b' bare", "read_only": "on"},
+            "docker run -i -t --read-only -l tier=web -l 'who=a b' -l bare= ubuntu:14.04",
+        ),
         ({"memory": "much"}, "docker run -i -t ubuntu:14.04"),
         ({"image": ""}, "docker run -i -t IMAGE"),
     ],
@@ -163,6 +167,7 @@ def test_the_line_under_the_form_says_the_same(page, world, fields, line):
         ({"memory": "much"}, "A number and a unit"),
         ({"name": "-x"}, "Letters, digits"),
         ({"pids": "0"}, "At least 1."),
+        ({"labels": "=x"}, "Labels are written as name=value"),
         ({"pids": "some"}, "A whole number, for example 256."),
         ({"hostname": "h" * 300}, "At most 253 characters."),
         ({"image": ""}, ""),

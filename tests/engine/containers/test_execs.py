@@ -417,3 +417,15 @@ def test_many_at_once_in_one_container(box):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda n: box.run("/bin/sh", "-c", f"echo {n}; exit {n}"), range(8)))
     assert found == [(n, f"{n}\n", "") for n in range(8)]
+
+
+def test_what_it_said_can_be_read_and_no_more_than_is_asked_for(box):
+    exec_id = box.start("/bin/sh", "-c", "echo out; echo err >&2; printf '%0100d' 7")
+    box.wait(exec_id)
+    whole = box.execs.read_output(box.container_id, exec_id, limit_bytes=1000)
+    assert len(whole) == len("out\nerr\n") + 100
+    assert b"out\n" in whole
+    assert b"err\n" in whole
+    assert box.execs.read_output(box.container_id, exec_id, limit_bytes=10) == whole[:10]
+    box.execs.remove(box.container_id, exec_id)
+    assert box.execs.read_output(box.container_id, exec_id, limit_bytes=10) == b""

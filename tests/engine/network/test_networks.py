@@ -7,6 +7,7 @@ import random
 import signal
 import socket
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -162,6 +163,29 @@ def test_other_names_are_passed_on_but_not_for_who_is_in_internal_networks_only(
         assert asked == []
         ask(front, FRONT.subnet.gateway, "example.com", within_s=1)
         assert asked != []
+
+
+@pytest.mark.threat("NET-01")
+def test_a_container_has_its_own_servers_asked_but_none_of_the_host(network, host, attach):
+    with (
+        listening(host.lan, port=53, kind=UDP) as asked,
+        listening(host.netns, port=53, kind=UDP, address="127.0.0.1") as looped,
+        listening(host.netns, port=53, kind=UDP, address=HOST_ADDRESS) as hosts,
+    ):
+        own = replace(place(FRONT, 2, "web"), servers=("127.0.0.1", HOST_ADDRESS, LAN_ADDRESS))
+        box = attach(ONE, own)
+        find(box, "10.81.1.1", "web", ["10.81.1.2"])
+        ask(box, "10.81.1.1", "example.com", within_s=1)
+        assert (set(asked), looped, hosts) == ({HOST_ADDRESS}, [], [])
+        host.run(lambda: network.connect(ONE, place(HIDDEN, 2)))
+        host.run(lambda: network.disconnect(ONE, FRONT.number))
+        find(box, "10.81.3.1", "nobody", [])
+        asked.clear()
+        ask(box, "10.81.3.1", "example.com", within_s=1)
+        assert asked == looped == hosts == []
+    assert "nameserver 10.81.1.1\nsearch a.b\noptions ndots:5\n" in resolv_conf(
+        [own], servers=("9.9.9.9",), search=("a.b",), options=("ndots:5",)
+    )
 
 
 def _with_resolv_conf(path):
@@ -426,4 +450,4 @@ def test_resolv_conf_names_the_name_server_that_knows_most(monkeypatch):
     both = resolv_conf([place(HIDDEN, 2), place(BACK, 2)])
     assert both.startswith("nameserver 10.81.2.254\n")
     default = NetworkDefinition(number=0, subnet=Subnet.parse("10.99.0.0/20"))
-    assert resolv_conf([place(default, 2)]) == resolv_conf(None) == resolv_conf([])
+    assert resolv_conf([place(default, 2)]) == resolv_conf() == resolv_conf([])

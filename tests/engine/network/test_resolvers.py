@@ -36,3 +36,12 @@ def test_without_any_the_public_ones_stand_there_and_the_file_says_so(files):
 def test_at_most_three_servers_are_given_as_libc_reads_no_more(files):
     (files / "host").write_text("".join(f"nameserver 192.0.2.{number}\n" for number in range(10, 20)))
     assert resolvers.resolv_conf().count("nameserver") == 3
+
+
+def test_what_a_container_names_itself_comes_before_the_hosts(files):
+    text = resolvers.resolv_conf(servers=("9.9.9.9",), search=("a.example", "b.example"), options=("ndots:3",))
+    lines = text.splitlines()
+    assert [line for line in lines if line.startswith("nameserver")] == ["nameserver 9.9.9.9"]
+    assert "search a.example b.example" in lines
+    assert "options ndots:3" in lines
+    assert "search" not in resolvers.resolv_conf(search=(".",))

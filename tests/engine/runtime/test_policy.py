@@ -10,6 +10,7 @@ import pytest
 from engine.errors import HostUnfit, RequestRefused
 from engine.ids import IdRange
 from engine.runtime.policy import Policy, load_policy, parse_policy
+from engine.runtime.rights import RightsRequest
 from engine.runtime.specpolicy import check_spec
 from tests.engine.runtime.test_spec import PLACE, make_spec
 
@@ -19,7 +20,8 @@ MAP = {"containerID": 0, "hostID": 200_000, "size": 65_536}
 
 def test_without_a_file_the_safe_defaults_hold(tmp_path):
     assert load_policy(tmp_path / "none") == Policy()
-    assert Policy().capabilities == frozenset()
+    assert Policy().capabilities == {"CAP_NET_RAW", "CAP_MKNOD", "CAP_AUDIT_WRITE", "CAP_SETFCAP"}
+    assert Policy().seccomp_unconfined is False
 
 
 def test_ceilings_are_read():
@@ -91,6 +93,8 @@ def _set(spec, path, value):
         spec[last] = value
 
 
+INIT = {"destination": "/sbin/docker-init", "type": "bind", "source": "/usr/bin/tini-static",
+        "options": ["bind", "rprivate", "ro", "nosuid", "nodev"]}  # fmt: skip
 BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbind"]}
 
 
@@ -102,7 +106,18 @@ BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbin
         (["annotations"], {"a": "b"}),
         (["root", "path"], "/"),
         (["process", "capabilities", "effective"], ["CAP_SYS_ADMIN"]),
-        (["process", "capabilities", "bounding"], ["CAP_NET_RAW"]),
+        (["process", "capabilities", "bounding"], ["CAP_NET_ADMIN"]),
+        (["process", "capabilities", "permitted"], ["CAP_SYS_PTRACE"]),
+        (["process", "rlimits"], None),
+        (["process", "rlimits"], []),
+        (["process", "rlimits", "+"], {"type": "RLIMIT_RTPRIO", "soft": 0, "hard": 1}),
+        (["process", "rlimits", "+"], {"type": "RLIMIT_NPROC", "soft": 1, "hard": 2**64 - 1}),
+        (["process", "rlimits", "+"], {"type": "RLIMIT_OTHER", "soft": 1, "hard": 1}),
+        (["linux", "resources", "memory", "swap"], -1),
+        (["linux", "resources", "memory", "swap"], 1),
+        (["linux", "resources", "memory", "disableOOMKiller"], True),
+        (["linux", "resources", "cpu", "realtimeRuntime"], 900_000),
+        (["linux", "resources", "blockIO"], {"weight": 1000}),
         (["process", "capabilities", "inheritable"], ["CAP_CHOWN"]),
         (["process", "capabilities", "ambient"], []),
         (["process", "oomScoreAdj"], 0),
@@ -112,6 +127,8 @@ BIND = {"destination": "/host", "type": "bind", "source": "/", "options": ["rbin
         (["mounts", "+"], BIND),
         (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/../../x"}),
         (["mounts", "+"], {**BIND, "source": f"{PLACE.etc}/hosts", "destination": "/proc/x", "options": ["bind"]}),
+        (["mounts", "+"], INIT),
+        (["mounts", 6, "options"], ["nosuid", "noexec", "nodev", "mode=1777", "size=9", "exec"]),
         (["mounts", "+"], {"destination": "/x", "type": "tmpfs", "source": "x", "options": []}),
         (["mounts", 0], {"destination": "/proc", "type": "proc", "source": "proc", "options": []}),
         (["mounts", 4], {"destination": "/sys/fs/cgroup", "type": "cgroup", "source": "cgroup", "options": ["rw"]}),
@@ -196,6 +213,42 @@ def test_ids_of_the_hosts_own_users_are_refused_even_if_they_are_the_containers(
     place = dataclasses.replace(PLACE, ids=IdRange(0))
     with pytest.raises(RequestRefused, match="users of the host"):
         check_spec(make_spec(ids=IdRange(0)), Policy(), place)
+
+
+@pytest.mark.threat("RUN-07")
+def test_of_the_hosts_programs_a_container_gets_the_init_alone_and_only_where_it_is_meant():
+    place = dataclasses.replace(PLACE, init=Path("/usr/bin/tini-static"))
+    spec = make_spec(init=True)
+    check_spec(spec, Policy(), place)
+    for change in ({"source": "/bin/sh"}, {"destination": "/proc/x"}, {"options": ["bind", "rw"]}):
+        spec["mounts"][-1] = INIT | change
+        with pytest.raises(RequestRefused):
+            check_spec(spec, Policy(), place)
+
+
+@pytest.mark.threat("RUN-07")
+@pytest.mark.threat("RUN-08")
+def test_a_right_is_had_if_the_policy_gives_it_and_refused_on_the_final_spec_if_not():
+    wide = Policy(capabilities=frozenset({"CAP_NET_ADMIN"}))
+    check_spec(make_spec(policy=wide, rights=RightsRequest(cap_add=("CAP_NET_ADMIN",))), wide, PLACE)
+    raw = make_spec(rights=RightsRequest(cap_add=("CAP_NET_RAW",)))
+    check_spec(raw, Policy(), PLACE)
+    for narrow in (wide, Policy(capabilities=frozenset())):
+        with pytest.raises(RequestRefused, match="CAP_NET_RAW"):
+            check_spec(raw, narrow, PLACE)
+
+
+@pytest.mark.threat("RUN-10")
+def test_a_container_goes_without_a_filter_of_system_calls_only_where_the_policy_says_so():
+    spec = make_spec(rights=RightsRequest(unconfined=True))
+    assert "seccomp" not in spec["linux"]
+    check_spec(spec, Policy(seccomp_unconfined=True), PLACE)
+    with pytest.raises(RequestRefused, match="no filter of system calls"):
+        check_spec(spec, Policy(), PLACE)
+
+
+def test_shared_memory_of_any_size_and_a_read_only_root_are_no_more_than_the_default():
+    check_spec(make_spec(shm_bytes=123, read_only=True), Policy(), PLACE)
 
 
 def test_a_container_of_another_place_is_refused():

@@ -6,7 +6,10 @@ import pytest
 
 from engine.errors import RequestRefused
 from engine.ids import IdRange
+from engine.runtime.namerequest import NameRequest
 from engine.runtime.request import ContainerRequest, IdMode
+from engine.runtime.rights import RightsRequest
+from engine.runtime.shares import SharesRequest
 from tests.engine.runtime.test_spec import request
 
 
@@ -14,6 +17,20 @@ def test_it_can_be_written_and_read_back():
     full = request(entrypoint=(), env=("A=1", "B"), hostname="web", tty=True, memory_bytes=1, rows=10, user="a:b")
     assert ContainerRequest.from_json(full.to_json()) == full
     assert ContainerRequest.from_json(request().to_json()) == request()
+    names = NameRequest(hosts=(("db", "10.0.0.1"),), servers=("9.9.9.9",), domain="quay")
+    rights = RightsRequest(cap_add=("CAP_NET_RAW",), cap_drop=("ALL",), unconfined=True)
+    shares = SharesRequest(cpus="0", ulimits=(("core", 0, -1),), rates=(("read_bps", "/dev/sda", 9),))
+    more = request(
+        rights=rights,
+        shares=shares,
+        names=names,
+        groups=("staff",),
+        init=True,
+        read_only=True,
+        shm_bytes=4096,
+        stop_signal="USR1",
+    )
+    assert ContainerRequest.from_json(more.to_json()) == more
     own = request(id_mode=IdMode.OWN, first_id=200_000)
     assert ContainerRequest.from_json(own.to_json()) == own
     assert own.ids == IdRange(200_000)
@@ -21,7 +38,7 @@ def test_it_can_be_written_and_read_back():
 
 def test_one_that_was_stored_before_there_were_user_namespaces_says_so():
     document = json.loads(request(id_mode=IdMode.OWN, first_id=200_000).to_json())
-    del document["id_mode"], document["first_id"]
+    del document["id_mode"], document["first_id"], document["names"], document["groups"], document["init"]
     found = ContainerRequest.from_json(json.dumps(document))
     assert (found.id_mode, found.ids) == (IdMode.BEFORE, None)
 
@@ -49,6 +66,9 @@ def test_one_that_was_stored_before_there_were_user_namespaces_says_so():
         {"pids": -5},
         {"address": "not an address"},
         {"address": "::1"},
+        {"stop_signal": "SIGNOPE"},
+        {"shm_bytes": -1},
+        {"groups": ("a\nb",)},
         {"first_id": 200_000},
         {"id_mode": IdMode.OWN},
         {"id_mode": IdMode.OWN, "first_id": 0},

@@ -14,21 +14,24 @@ from engine.runtime.host import HostFacts
 from engine.runtime.passwd import ResolvedUser
 from engine.runtime.policy import Policy
 from engine.runtime.request import ContainerRequest
+from engine.runtime.rights import RightsRequest
+from engine.runtime.shares import ShareFacts, SharesRequest
 from engine.runtime.spec import SpecPaths, build_spec, default_limits
 from engine.runtime.specpolicy import Place
 
 ID = "ab" * 32
+FACTS = ShareFacts(cpus=frozenset({0, 1}), hard_limits={"nofile": 20_000, "nproc": 1000, "core": -1, "rtprio": 0})
 HOST = HostFacts(
     machine="x86_64",
     kernel=(6, 1),
     cpus=2,
     memory_bytes=8 << 30,
-    open_files_hard=20_000,
     cgroup_version=1,
     controllers=frozenset({"memory", "cpu", "pids"}),
     swap_limit=True,
     apparmor=False,
     seccomp=True,
+    shares=FACTS,
 )
 IDS = IdRange(200_000)
 PLACE = Place(
@@ -38,6 +41,7 @@ PLACE = Place(
     cgroup=f"/berth-x/{ID}",
     userns=Path("/proc/7/fd/9"),
     ids=IDS,
+    hard_limits=FACTS.hard_limits,
 )
 ROOT = ResolvedUser(0, 0, (0,), "/root", "root")
 
@@ -74,6 +78,9 @@ def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, **fiel
         cgroup=PLACE.cgroup,
         ids=ids,
         userns=None if ids is None else PLACE.userns,
+        init=Path("/usr/bin/tini-static") if fields.get("init") else None,
+        init_at="/usr/sbin/docker-init",
+        devices={"/dev/sda": (8, 0)},
     )
     return build_spec(
         image=image(**(wishes or {})),
@@ -101,6 +108,65 @@ def test_a_terminal_has_its_size_from_the_first_moment():
     assert process["terminal"] is True
     assert process["consoleSize"] == {"height": 50, "width": 132}
     assert "consoleSize" not in make_spec()["process"]
+
+
+def test_a_read_only_root_has_read_only_files_of_ours():
+    spec = make_spec(read_only=True)
+    assert spec["root"]["readonly"] is True
+    assert all("ro" in mount["options"] for mount in spec["mounts"] if mount["destination"].startswith("/etc"))
+    assert make_spec()["root"]["readonly"] is False
+
+
+def test_an_init_comes_before_the_command_and_from_the_host():
+    spec = make_spec(init=True, command=("/bin/sh", "-c", "x"))
+    assert spec["process"]["args"] == ["/sbin/docker-init", "--", "/bin/sh", "-c", "x"]
+    assert spec["mounts"][-1]["destination"] == "/usr/sbin/docker-init"
+    assert "ro" in spec["mounts"][-1]["options"]
+
+
+def test_rights_are_added_and_dropped():
+    def bounding(**rights):
+        return set(make_spec(rights=RightsRequest(**rights))["process"]["capabilities"]["bounding"])
+
+    default = bounding()
+    assert "CAP_NET_RAW" not in default
+    assert bounding(cap_add=("CAP_NET_RAW",)) == default | {"CAP_NET_RAW"}
+    assert bounding(cap_drop=("CAP_CHOWN",)) == default - {"CAP_CHOWN"}
+    assert bounding(cap_drop=("ALL",)) == set()
+    assert bounding(cap_drop=("ALL",), cap_add=("CAP_CHOWN",)) == {"CAP_CHOWN"}
+    assert make_spec(rights=RightsRequest(no_new_privileges=True))["process"]["noNewPrivileges"] is True
+    assert make_spec(policy=Policy(no_new_privileges=True))["process"]["noNewPrivileges"] is True
+
+
+def test_shares_stand_beside_the_limits_that_all_have():
+    shares = SharesRequest(
+        cpu_shares=512,
+        cpus="0-1",
+        memory_swap_bytes=300 << 20,
+        memory_reservation_bytes=50 << 20,
+        oom_score=900,
+        ulimits=(("nofile", 10, 20), ("core", 0, -1)),
+        rates=(("read_bps", "/dev/sda", 1000), ("write_iops", "/dev/sda", 7)),
+    )
+    spec = make_spec(shares=shares, memory_bytes=100 << 20)
+    resources = spec["linux"]["resources"]
+    assert resources["memory"] == {"limit": 100 << 20, "swap": 300 << 20, "reservation": 50 << 20}
+    assert resources["cpu"] == {"quota": 200_000, "period": 100_000, "shares": 512, "cpus": "0-1"}
+    assert resources["blockIO"] == {
+        "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1000}],
+        "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 7}],
+    }
+    assert spec["process"]["oomScoreAdj"] == 900
+    assert spec["process"]["rlimits"] == [
+        {"type": "RLIMIT_CORE", "soft": 0, "hard": 2**64 - 1},
+        {"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20},
+    ]
+
+
+def test_shared_memory_has_its_size():
+    sizes = [mount["options"][-1] for fields in ({}, {"shm_bytes": 12345}) for mount in make_spec(**fields)["mounts"]
+             if mount["destination"] == "/dev/shm"]  # fmt: skip
+    assert sizes == [f"size={64 << 20}", "size=12345"]
 
 
 def test_hostname_and_names_come_from_the_id_or_the_request():

@@ -92,4 +92,5 @@ def test_the_last_error_of_a_log_is_found():
 
 def test_hosts_names_the_container():
     assert hosts_text("10.0.0.2", "web").endswith("10.0.0.2\tweb\n")
+    assert "10.0.0.9\tdb\n10.0.0.2\tweb\n" in hosts_text("10.0.0.2", "web", [("db", "10.0.0.9")])
     assert hosts_text("10.0.0.2", "web.example.org").endswith("10.0.0.2\tweb.example.org web\n")

@@ -4,7 +4,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0007_endpoints'),
+        ('containers', '0009_endpoints'),
     ]
 
     operations = [

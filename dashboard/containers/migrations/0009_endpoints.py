@@ -19,7 +19,7 @@ def keep_addresses(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('containers', '0006_paused'),
+        ('containers', '0008_health'),
         ('networks', '0001_initial'),
     ]
 

@@ -1,0 +1,62 @@
+"""What the engine worker's clock does for restart policies: begin what is due, and what a start of Berth brings back."""
+
+from __future__ import annotations
+
+import logging
+import random
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from dashboard.containers import lifecycle, ports, restartpolicy, restarts
+from dashboard.containers.models import Container, ContainerState
+from dashboard.core import clock
+
+log = logging.getLogger(__name__)
+BATCH = 50
+
+
+@clock.every(2.0, name=restarts.TICK)
+def begin_due() -> None:
+    """Begin what is due, the oldest first; then have the clock come back for the next."""
+    waiting = (
+        Container.objects.filter(state=ContainerState.EXITED).exclude(restart_at=None).order_by("restart_at", "pk")
+    )
+    for row in waiting.filter(restart_at__lte=timezone.now()).select_related("image")[:BATCH]:
+        try:
+            _begin(row)
+        except Exception:  # a loop's edge: one row's trouble is not the others'
+            log.exception("container %s could not be started again", row.short_id)
+    if (following := waiting.values_list("restart_at", flat=True).first()) is not None:
+        clock.hasten(restarts.TICK, max(0.0, (following - timezone.now()).total_seconds()))
+
+
+def _begin(row: Container) -> None:
+    try:
+        with transaction.atomic():
+            lifecycle.start_again(row)
+    except ports.PortRefused as error:
+        among = Container.objects.filter(pk=row.pk, state=ContainerState.EXITED, restart_at=row.restart_at)
+        among.update(error=str(error), **restarts.after_failure(row, 125))
+
+
+@clock.at_start
+def apply_after_start() -> None:
+    """Once for each start of Berth as a whole, which makes a new secret, and not for one of the engine worker alone."""
+    run = Path(settings.BERTH_RUN)
+    try:
+        this_start = str((run / "admin-token").stat().st_mtime_ns)
+    except OSError:
+        return
+    marker = run / "restart-policies"
+    if marker.exists() and marker.read_text() == this_start:
+        return
+    stopped = Container.objects.filter(state=ContainerState.EXITED, stopped_by_hand=True).exclude(started_at=None)
+    for row in stopped:
+        if row.restart_policy.name == restartpolicy.ALWAYS:
+            due = timezone.now() + timedelta(seconds=random.uniform(0, restarts.JITTER_S))  # noqa: S311
+            Container.objects.filter(pk=row.pk).update(stopped_by_hand=False, restart_at=due, restart_count=1)
+    marker.write_text(this_start)
