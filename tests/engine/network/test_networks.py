@@ -183,8 +183,9 @@ def test_a_container_has_its_own_servers_asked_but_none_of_the_host(network, hos
         asked.clear()
         ask(box, "10.81.3.1", "example.com", within_s=1)
         assert asked == looped == hosts == []
-    assert "nameserver 10.81.1.1\nsearch a.b\noptions ndots:5\n" in resolv_conf(
-        [own], servers=("9.9.9.9",), search=("a.b",), options=("ndots:5",)
+    assert (
+        resolv_conf([own], servers=("9.9.9.9",), search=("a.b",), options=("ndots:5",))
+        == "nameserver 10.81.1.1\noptions ndots:5\nsearch a.b\n"
     )
 
 
