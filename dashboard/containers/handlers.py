@@ -217,7 +217,7 @@ def _await_start(container: Container) -> None:
     while container.state == ContainerState.STARTING and time.monotonic() < deadline:
         time.sleep(lifecycle.POLL_S / 2)
         container.refresh_from_db()
-    states.change(container, among=[ContainerState.RUNNING], to=ContainerState.STOPPING)
+    states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
 
 
 def write_end(container: Container) -> None:
@@ -258,7 +258,7 @@ def _end_and_remove(container: Container) -> None:
     Raises:
         EngineError, OSError: it does not go.
     """
-    engine, container_id = gateway.engine(), container.container_id
+    container_id, engine = container.container_id, gateway.engine()
     for last in (False, False, True):
         if engine.observe(container_id).state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
             engine.stop(container_id, 0, "KILL")

@@ -11,8 +11,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
+from dashboard.containers import happenings
 from dashboard.containers.healthcheck import HealthCheck, check_of
 from dashboard.containers.models import Container, Health, HealthStatus
 from dashboard.grammar import ContainerOptions
@@ -52,15 +54,19 @@ def note(row: Health, found: HealthCheck, *, exit_code: int, output: str) -> boo
     now = timezone.now()
     entry = {"Start": rfc3339(row.probe_at), "End": rfc3339(now), "ExitCode": exit_code, "Output": output}
     status, streak = _judged(row, found, exit_code)
-    changed = Health.objects.filter(pk=row.pk, exec_id=row.exec_id).update(
-        status=status,
-        failing_streak=streak,
-        log=[*row.log, entry][-KEPT:],
-        next_at=now + timedelta(milliseconds=found.interval_ms),
-        exec_id="",
-        probe_at=None,
-    )
-    return bool(changed) and status != row.status
+    with transaction.atomic():
+        changed = Health.objects.filter(pk=row.pk, exec_id=row.exec_id).update(
+            status=status,
+            failing_streak=streak,
+            log=[*row.log, entry][-KEPT:],
+            next_at=now + timedelta(milliseconds=found.interval_ms),
+            exec_id="",
+            probe_at=None,
+        )
+        is_news = bool(changed) and status != row.status
+        if is_news:
+            happenings.tell(row.container, f"health_status: {status}")
+    return is_news
 
 
 def _judged(row: Health, found: HealthCheck, exit_code: int) -> tuple[str, int]:

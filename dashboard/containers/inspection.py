@@ -51,7 +51,7 @@ _FILTERS = {
     "publish": _is_port,
     "expose": _is_port,
 }
-_RUNS = frozenset({"running", "paused", "restarting"})  # as Docker says
+_RUNS = frozenset({"running", "paused", "restarting"})  # as with Docker
 _HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
 
 
@@ -254,7 +254,7 @@ def _health(container: Container) -> str:
     return str(row.status) if row is not None and container.state in states.RUNS else ""
 
 
-def _has_labels(container: Container, values: list[str]) -> bool:
+def has_labels(container: Container, values: list[str]) -> bool:
     """All of them: `key`, or `key=value`."""
     found = _labels(container)
     wanted = (value.partition("=") for value in values)
@@ -317,7 +317,7 @@ _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "ancestor": _is_of_image,
     "volume": _has_volume,
     "network": _is_in_network,
-    "label": _has_labels,
+    "label": has_labels,
     "health": lambda container, values: (_health(container) or "none") in values,
     "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,
     "publish": lambda container, values: _has_port(container, values, is_published=True),

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import timedelta
 
 from django.db import transaction
+from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import happenings, operations, states
+from dashboard.containers import enginerequest, happenings, operations, states
 from dashboard.containers.handlers import container_of
 from dashboard.containers.limits import asked
 from dashboard.containers.models import Container, ContainerState
+from dashboard.core import clock
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
+from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.jobs.registry import JobContext, handler
+
+KEPT_S = 600
 
 
 @handler(operations.PAUSE, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
@@ -61,7 +67,10 @@ def update_container(context: JobContext) -> object:
     container, changes = container_of(context), dict(context.params["changes"])
     options = ContainerOptions.from_json(container.options | changes)
     wanted = gateway.LimitsWanted(
-        memory_bytes=asked(options.memory_bytes), nano_cpus=asked(options.nano_cpus), pids=asked(options.pids_limit)
+        memory_bytes=asked(options.memory_bytes),
+        nano_cpus=asked(options.nano_cpus),
+        pids=asked(options.pids_limit),
+        shares=enginerequest.shares_of(options),
     )
     gateway.engine().operations.update(container.container_id, wanted)
     with transaction.atomic():
@@ -71,3 +80,11 @@ def update_container(context: JobContext) -> object:
         happenings.tell(row, "update")
     states.announce(row)
     return {}
+
+
+@clock.every(600.0, name="old looks")
+def forget_looks() -> None:
+    """Jobs that only looked: each page makes one, what they found may be long, and nobody asks for it again."""
+    old = timezone.now() - timedelta(seconds=KEPT_S)
+    looks = Job.objects.filter(kind__in=(operations.PROCESSES, operations.CHANGES), finished_at__lt=old)
+    looks.exclude(state__in=LIVE_STATES).delete()

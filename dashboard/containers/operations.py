@@ -9,12 +9,13 @@ from typing import Final
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from dashboard.containers import happenings, states
+from dashboard.containers import enginerequest, happenings, states
 from dashboard.containers.creation import NameTaken, refuse_limits, refuse_name
+from dashboard.containers.inspection import has_labels
 from dashboard.containers.lifecycle import QUEUE, key_of
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
-from dashboard.core.filters import refuse_unknown
+from dashboard.core.filters import anything, refuse_unknown
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
@@ -97,17 +98,18 @@ def unpause(container: Container, user: Requester) -> Job:
 
 
 def prunable(user: Requester, filters: Sequence[tuple[str, str]], *, now_ns: int) -> list[Container]:
-    """Those that do not run, the oldest first; with `until=` only what was made before that.
+    """Those that do not run, the oldest first; with `until=` only what was made before that, with `label=` what has all.
 
     Raises:
         DashboardError: a filter that is not known, or a time that cannot be read (400).
     """
     require(user, Permission.CONTAINER_REMOVE)
-    refuse_unknown(filters, {"until": lambda value: _before(value, now_ns) is not None})
-    rows = Container.objects.filter(state__in=states.DOWN).order_by("created_at")
-    for _name, value in filters:
-        rows = rows.filter(created_at__lt=_before(value, now_ns))
-    return list(rows)
+    refuse_unknown(filters, {"until": lambda value: _before(value, now_ns) is not None, "label": anything})
+    rows = Container.objects.filter(state__in=states.DOWN).select_related("image").order_by("created_at")
+    for name, value in filters:
+        rows = rows.filter(created_at__lt=_before(value, now_ns)) if name == "until" else rows
+    labels = [value for name, value in filters if name == "label"]
+    return [row for row in rows if has_labels(row, labels)]
 
 
 def _before(text: str, now_ns: int) -> datetime | None:
@@ -142,8 +144,8 @@ def changes(container: Container, user: Requester) -> Job:
     return _submit(CHANGES, container, user)
 
 
-def update(container: Container, user: Requester, changes: dict[str, int | None]) -> Job:
-    """Give it other limits, at once if it runs, and for its next starts; other options of it stay.
+def update(container: Container, user: Requester, changes: dict[str, int | str | None]) -> Job:
+    """Give it other limits, at once if it runs, and for its next starts, or another restart policy; other options stay.
 
     `changes` are by the names of `ContainerOptions`; None, and 0, are the server's default.
 
@@ -157,6 +159,11 @@ def update(container: Container, user: Requester, changes: dict[str, int | None]
             f'Cannot update container {container.container_id}: Container is marked for removal and cannot be "update".'
         )
         raise DashboardError(msg, status=409)
-    refuse_limits(ContainerOptions.from_json(container.options | changes))
+    if container.auto_remove and "restart" in changes:
+        msg = "Restart policy cannot be updated because AutoRemove is enabled for the container"
+        raise DashboardError(msg, status=409)
+    options = ContainerOptions.from_json(container.options | changes)
+    refuse_limits(options)
+    enginerequest.refuse_unfit(options)
     named = {"container_id": container.container_id, "changes": changes}
     return jobs.submit(UPDATE, named, requester=user, queue=QUEUE)  # without a key: each asks for something else

@@ -323,7 +323,7 @@ def update(request: HttpRequest, container_id: str) -> HttpResponse:
         msg = f"{form.fields[name].label}: {sentences[0]}"
         raise DashboardError(msg, status=400)
     names = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids": "pids_limit"}
-    changes = {field: form.cleaned_data[name] for name, field in names.items()}
+    changes: dict[str, int | str | None] = {field: form.cleaned_data[name] for name, field in names.items()}
     _finished(services.update(found, request.user, changes), timeout_s=15)
     address = reverse("container", args=[found.container_id])
     if not is_htmx(request):

@@ -7,9 +7,10 @@ from dataclasses import replace
 from dashboard.grammar import commands, requests
 from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError
-from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.processes import read_ps
-from dashboard.grammar.values import read_cpus, read_size, read_tail
+from dashboard.grammar.runflags import CONTAINER_FLAGS
+from dashboard.grammar.values import read_tail
 
 SINCE = string("since", text='Show {} since timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
 UNTIL = string("until", text='Show {} before a timestamp (e.g. "2013-01-02T13:23:37Z") or relative (e.g. "42m")')
@@ -30,16 +31,23 @@ def _build_logs(values: Values, words: tuple[str, ...]) -> requests.Logs:
     )
 
 
-_LIMITS = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids_limit": "pids_limit"}
+_UPDATED = {
+    "memory": "memory_bytes",
+    "cpus": "nano_cpus",
+    "pids_limit": "pids_limit",
+    "restart": "restart",
+    "memory_swap": "memory_swap_bytes",
+    "memory_reservation": "memory_reservation_bytes",
+    "cpu_shares": "cpu_shares",
+    "cpuset_cpus": "cpuset_cpus",
+}
 _UPDATE_LATER = (
-    *(("blkio-weight", ""), ("cpu-period", ""), ("cpu-quota", ""), ("cpu-rt-period", ""), ("cpu-rt-runtime", "")),
-    *(("cpu-shares", "c"), ("cpuset-cpus", ""), ("cpuset-mems", ""), ("kernel-memory", "")),
-    *(("memory-reservation", ""), ("memory-swap", ""), ("restart", "")),
+    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpuset-mems", "kernel-memory"),
 )
 
 
 def _build_update(values: Values, words: tuple[str, ...]) -> requests.Update:
-    changes = tuple((field, values[name]) for name, field in _LIMITS.items() if name in values)
+    changes = tuple((field, values[name]) for name, field in _UPDATED.items() if name in values)
     if not changes:
         msg = "you must provide one or more flags when using this command"
         raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
@@ -130,10 +138,8 @@ OPERATIONS: tuple[Command, ...] = (
         about="Update configuration of one or more containers",
         build=_build_update,
         flags=(
-            Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
-            Flag(name="memory", short="m", read=read_size, kind="bytes", help="Memory limit (0: the server's default)"),
-            number("pids-limit", text="Tune container pids limit (0 or -1: the server's default)"),
-            *(Flag(name=name, short=short, read=str, is_unsupported=True) for name, short in _UPDATE_LATER),
+            *(flag for flag in CONTAINER_FLAGS if flag.name.replace("-", "_") in _UPDATED),
+            *(Flag(name=name, read=str, is_unsupported=True) for name in _UPDATE_LATER),
         ),
         least=1,
     ),

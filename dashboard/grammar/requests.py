@@ -181,7 +181,7 @@ class Unpause:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     names: tuple[str, ...]
-    changes: tuple[tuple[str, int], ...]  # fields of `ContainerOptions`
+    changes: tuple[tuple[str, int | str], ...]  # fields of `ContainerOptions`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from engine import rootfs
@@ -19,6 +19,7 @@ from engine.runtime.host import host_facts
 from engine.runtime.passwd import user_names
 from engine.runtime.policy import load_policy
 from engine.runtime.rootfiles import opened_root_of
+from engine.runtime.shares import SharesRequest, block_devices, refuse_unfit_shares, with_shares
 from engine.runtime.spec import Spec, resources
 from engine.stats import Sampler
 
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from engine.containers.locks import ContainerLocks
     from engine.ids import IdRange
     from engine.rootfs import Change
+    from engine.runtime.request import ContainerRequest
     from engine.stats import Figures
+
+_USUAL_SHARES = 1024  # the kernel's, of a container that names none
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class LimitsWanted:
     memory_bytes: int | None = None
     nano_cpus: int | None = None
     pids: int | None = None
+    shares: SharesRequest = field(default_factory=SharesRequest)
 
 
 class Operations:
@@ -99,21 +104,34 @@ class Operations:
             folder = self._container(container_id)
             if not folder.is_there():
                 return
-            config, before = self._parts.config, folder.request()
-            policy, host = load_policy(config.policy_file), host_facts()
-            request = replace(before, **asdict(wanted))
-            given = resources(request, policy, host, config.limits)
-            if observe(config, folder, self._parts.runc).state is State.RUNNING:
+            before = folder.request()
+            request = replace(
+                before,
+                memory_bytes=wanted.memory_bytes,
+                nano_cpus=wanted.nano_cpus,
+                pids=wanted.pids,
+                shares=wanted.shares,
+            )
+            given = self._resources(request)
+            if observe(self._parts.config, folder, self._parts.runc).state is State.RUNNING:
                 try:
                     self._apply(folder, given)
                 except RuntimeFailed:
                     with contextlib.suppress(EngineError):
-                        self._apply(folder, resources(before, policy, host, config.limits))
+                        self._apply(folder, self._resources(before))
                     raise
             folder.replace_request(request)
 
+    def _resources(self, request: ContainerRequest) -> Spec:
+        """Raises RequestRefused: what this host does not give."""
+        config, policy, host = self._parts.config, load_policy(self._parts.config.policy_file), host_facts()
+        refuse_unfit_shares(request.shares, request.memory_bytes, policy, host.shares, config.limits)
+        plain = resources(request, policy, host, config.limits)
+        return with_shares(plain, request.shares, host.shares, block_devices(request.shares))
+
     def _apply(self, folder: ContainerFolder, given: Spec) -> None:
-        kept = {name: value for name, value in given.items() if name != "devices"}
+        """Rates of devices stay: runc changes none."""
+        kept = {name: given[name] for name in ("memory", "pids")} | {"cpu": {"shares": _USUAL_SHARES} | given["cpu"]}
         write_atomic(folder.resources_file, json.dumps(kept).encode(), mode=0o600)
         try:
             self._parts.runc.update(folder.container_id, folder.resources_file, folder.bundle.runc_log)

@@ -211,6 +211,9 @@ def test_limits_are_updated_live_and_for_the_next_start(berth):
     assert berth.ok("update", "-m", "96m", "--pids-limit", "44", "grown") == "grown\n"
     assert limit() == str(96 << 20)
     assert berth.ok("inspect", "-f", "{{.HostConfig.Memory}} {{.HostConfig.PidsLimit}}", "grown") == f"{96 << 20} 44\n"
+    berth.ok("update", "--restart", "always", "--memory-swap", "128m", "grown")
+    assert berth.ok("inspect", "-f", "{{.HostConfig.RestartPolicy.Name}}", "grown") == "always\n"
+    berth.ok("update", "--restart", "no", "grown")
     berth.ok("restart", "-t", "0", "grown")
     assert limit() == str(96 << 20)
     assert "Minimum memory limit allowed" in refused(berth, "update", "-m", "1m", "grown")

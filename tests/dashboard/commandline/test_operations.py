@@ -193,6 +193,11 @@ async def test_update_changes_limits_and_prints_the_names(door, running):
     shown = "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{.HostConfig.PidsLimit}}"
     assert await door.say("inspect", "-f", shown, "calm_tern") == 0
     assert door.out == f"{64 << 20} 500000000 99\n"
+    more = ("--memory-swap", "96m", "-c", "512", "--cpuset-cpus", "0", "--restart", "on-failure:3")
+    assert await door.say("update", *more, "calm_tern") == 0, door.err
+    shown = "{{.HostConfig.MemorySwap}} {{.HostConfig.CpuShares}} {{.HostConfig.RestartPolicy.Name}}"
+    assert await door.say("inspect", "-f", shown, "calm_tern") == 0
+    assert door.out == f"{96 << 20} 512 on-failure\n"
     assert await door.say("container", "update", "calm_tern") == 1
     assert "you must provide one or more flags when using this command" in door.err
     assert await door.say("update", "-m", "1k", "calm_tern") == 1

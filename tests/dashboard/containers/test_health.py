@@ -16,6 +16,7 @@ from dashboard.grammar import ContainerOptions, requests
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.listing import render_containers
 from dashboard.grammar.runvalues import read_duration, write_duration
+from dashboard.history.models import Event
 from engine.errors import CommandNotFound
 
 OF_IMAGE = {"Test": ["CMD", "ask", "it"], "Interval": 5_000_000_000, "Timeout": 2_000_000_000, "Retries": 7}
@@ -130,6 +131,8 @@ def test_answers_make_it_healthy_and_failures_in_a_row_unhealthy(asked, engine):
     assert found["State"]["Health"]["Status"] == "healthy"
     assert found["Config"]["Healthcheck"]["Test"] == ["CMD-SHELL", "ask"]
     assert not Exec.objects.exists()  # listed to nobody
+    told = [event.action for event in Event.objects.all() if event.action.startswith(("health", "exec"))]
+    assert told == ["health_status: healthy", "health_status: unhealthy", "health_status: healthy"]
 
 
 def test_one_probe_at_a_time_and_the_interval_begins_at_its_end(asked, engine):

@@ -10,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import reconcile, services
+from dashboard.containers import operationhandlers, reconcile, services
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
@@ -181,6 +181,15 @@ def test_all_that_do_not_run_may_be_pruned(running, user):
     Container.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=2), state="exited")
     assert services.prunable(user, (), now_ns=now_ns) == [old, new]
     assert services.prunable(user, (("until", "1h"),), now_ns=now_ns) == [old]
+    kept = {"labels": ["tier=db", "mine="]}
+    Container.objects.filter(pk=new.pk).update(options=new.options | kept)
+    for labels, found in (
+        (("tier=db",), [new]),
+        (("tier", "mine"), [new]),
+        (("tier=web",), []),
+        (("made=centos:7",), [old, new]),
+    ):
+        assert services.prunable(user, [("label", one) for one in labels], now_ns=now_ns) == found
     assert services.is_down(new)
     assert not services.is_down(running)
     for filters in ((("until", "soon"),), (("size", "1"),)):
@@ -221,6 +230,21 @@ def test_other_limits_are_the_engines_and_then_the_rows(running, user, queue, en
     assert (running.options["memory_bytes"], running.options["nano_cpus"]) == (64 << 20, 500_000_000)
 
 
+def test_shares_and_the_restart_policy_are_changed_too(running, user, queue, engine):
+    changes = {"memory_bytes": 64 << 20, "memory_swap_bytes": 96 << 20, "cpu_shares": 512, "restart": "always"}
+    services.update(running, user, changes)
+    queue.run()
+    ((_, _, wanted),) = [call for call in engine.calls if call[0] == "update"]
+    assert (wanted.shares.memory_swap_bytes, wanted.shares.cpu_shares) == (96 << 20, 512)
+    running.refresh_from_db()
+    assert running.restart_policy.name == "always"
+    with pytest.raises(DashboardError, match="Minimum memoryswap limit should be larger than memory limit"):
+        services.update(running, user, {"memory_bytes": 128 << 20})
+    Container.objects.filter(pk=running.pk).update(auto_remove=True)
+    with pytest.raises(DashboardError, match="because AutoRemove is enabled"):
+        services.update(running, user, {"restart": "no"})
+
+
 def test_limits_that_cannot_be_leave_everything_as_it_was(running, user, queue, engine):
     for changes, sentence in (
         ({"memory_bytes": 1024}, "Minimum memory limit allowed is 6MB"),
@@ -240,3 +264,16 @@ def test_limits_that_cannot_be_leave_everything_as_it_was(running, user, queue, 
         services.update(running, user, {"memory_bytes": 64 << 20})
     with pytest.raises(Denied):
         services.update(running, None, {"memory_bytes": 64 << 20})
+
+
+def test_what_was_only_looked_at_is_forgotten_soon(running, user, queue):
+    looks = [services.processes(running, user), services.changes(running, user), services.pause(running, user)]
+    queue.run()
+    services.changes(running, user)  # has not ended
+    operationhandlers.forget_looks()
+    assert Job.objects.filter(pk__in=[job.pk for job in looks]).count() == 3
+    Job.objects.exclude(finished_at=None).update(finished_at=timezone.now() - timedelta(hours=1))
+    operationhandlers.forget_looks()
+    kinds = Job.objects.values_list("kind", flat=True)
+    assert "pause_container" in kinds
+    assert [kind for kind in kinds if kind.startswith("list_")] == ["list_changes"]

@@ -52,8 +52,8 @@ def test_the_list_of_terminals_hears_of_commands_and_says_them_on_a_phone_too(be
     berth.run_checked("exec", "-d", "-t", "keel", "sleep", "98765")
     person.wait_for_main("sleep 98765")
     page.get_by_role("link", name="keel").nth(1).evaluate("(link) => location.assign(link.href)")
-    page.locator(".terminal-own-page header", has_text="sleep 98765").wait_for()
-    assert page.locator(".terminal-own-page header .muted").is_visible()
+    page.locator(".terminal-own-page > header", has_text="sleep 98765").wait_for()
+    assert page.locator(".terminal-own-page > header .muted").is_visible()
     page.locator(".terminal-pane[data-state=live]").wait_for()
 
 

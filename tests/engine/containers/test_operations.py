@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import statistics
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from engine.containers.operations import LimitsWanted
 from engine.containers.states import State
 from engine.errors import RequestRefused, RuntimeFailed, WrongState
 from engine.kernel import cgroups
+from engine.runtime.shares import SharesRequest
 from tests.engine.test_api import attach
 from tests.support.waiting import until
 
@@ -198,6 +200,27 @@ def test_limits_are_changed_while_it_runs_and_for_its_next_start(lab):
         assert not (lab.config.container(container_id) / "resources.json").exists()
 
 
+def test_shares_are_changed_and_given_back_while_it_runs(lab):
+    with lab.started("/bin/sleep", "60") as container_id:
+        lab.engine.operations.update(container_id, LimitsWanted(shares=SharesRequest(cpu_shares=512, cpus="0")))
+        assert _shares(lab, container_id) == (512, "0")
+        lab.engine.operations.update(container_id, LimitsWanted())
+        assert _shares(lab, container_id)[0] == 1024
+        with pytest.raises(RequestRefused, match="Requested CPUs are not available"):
+            lab.engine.operations.update(container_id, LimitsWanted(shares=SharesRequest(cpus="4000")))
+
+
+def _shares(lab, container_id) -> tuple[int, str]:
+    """As version 1 counts them; 512 and 1024 are 20 and 39 of version 2."""
+    path, found = f"{lab.config.cgroup}/{container_id}", {}
+    for hierarchy in cgroups.hierarchies():
+        for name in ("cpu.shares", "cpu.weight", "cpuset.cpus"):
+            with contextlib.suppress(OSError):
+                found[name] = (hierarchy.folder(path) / name).read_text().strip()
+    shares = int(found.get("cpu.shares", 0)) or {20: 512, 39: 1024}[int(found["cpu.weight"])]
+    return shares, found["cpuset.cpus"]
+
+
 def test_limits_that_cannot_be_leave_a_running_container_as_it_was(lab):
     script = "x=$(head -c 20000000 /dev/zero | tr '\\0' x); echo ready; read y"
     with lab.started("/bin/bash", "-c", script, open_stdin=True, memory_bytes=128 << 20) as container_id:
@@ -211,3 +234,16 @@ def test_limits_that_cannot_be_leave_a_running_container_as_it_was(lab):
         assert _limits(lab, container_id) == before
         assert lab.engine.observe(container_id).state is State.RUNNING
     lab.engine.operations.update("e" * 64, LimitsWanted())  # never started: there is nothing to change
+
+
+@pytest.mark.long
+def test_a_look_at_a_hundred_containers_takes_15_ms_of_a_processor(lab):
+    with contextlib.ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(lab.started("/bin/sleep", "600"))
+        taken_s = []
+        for _ in range(20):
+            began = time.thread_time()
+            assert len(lab.engine.operations.figures()) >= 100
+            taken_s.append(time.thread_time() - began)
+        assert statistics.median(taken_s) < 0.015, taken_s
