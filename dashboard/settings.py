@@ -10,11 +10,13 @@
 # BERTH_PLAIN_HTTP     (none)                         registries that may be spoken to in plain HTTP: host:port,…
 # BERTH_USER           berth                          the unprivileged user of everything but the engine
 # BERTH_SUBNET         from the data folder's path    IPv4 network of containers, /8 to /29
+# BERTH_NETWORK_POOL   10.200.0.0/13                  `network create` takes a /24 of it that nothing has
 # BERTH_ID_BASE        1879048192                     users of containers are ids of the host from here on
 # BERTH_ID_RANGES      4096                           so many ranges of 65,536 ids; each container has one
 # BERTH_PUBLISH_ADDRESS 127.0.0.1                     where `-p 8080:80` publishes; 0.0.0.0 as Docker does
-# BERTH_RUNC           /usr/sbin/runc                 other builds of the two
+# BERTH_RUNC           /usr/sbin/runc                 other builds of the three
 # BERTH_CONMON         /usr/bin/conmon
+# BERTH_AARDVARK       /usr/lib/podman/aardvark-dns
 # BERTH_DEFAULT_MEMORY 2g                             limits of a container that names none
 # BERTH_DEFAULT_CPUS   2
 # BERTH_DEFAULT_PIDS   512
@@ -101,19 +103,20 @@ def _user_ids(name: str) -> tuple[int, int]:
 BERTH_UID, BERTH_GID = _user_ids(BERTH_USER)
 
 
-def _subnet() -> str | None:
-    text = os.environ.get("BERTH_SUBNET", "").strip()
+def _network(name: str, example: str, smallest: int) -> str | None:
+    text = os.environ.get(name, "").strip()
     try:
-        fits = not text or 8 <= ipaddress.IPv4Network(text).prefixlen <= 29
+        fits = not text or 8 <= ipaddress.IPv4Network(text).prefixlen <= smallest
     except ValueError:
         fits = False
     if not fits:
-        msg = f"BERTH_SUBNET must be an IPv4 network of /8 to /29 such as 10.120.0.0/20, not '{text}'."
+        msg = f"{name} must be an IPv4 network of /8 to /{smallest} such as {example}, not '{text}'."
         raise ImproperlyConfigured(msg)
     return text or None
 
 
-BERTH_SUBNET = _subnet()
+BERTH_SUBNET = _network("BERTH_SUBNET", "10.120.0.0/20", 29)
+BERTH_NETWORK_POOL = _network("BERTH_NETWORK_POOL", "10.200.0.0/13", 24) or "10.200.0.0/13"
 
 
 def _ipv4(name: str, default: str) -> str:
@@ -130,6 +133,7 @@ def _ipv4(name: str, default: str) -> str:
 BERTH_PUBLISH_ADDRESS = _ipv4("BERTH_PUBLISH_ADDRESS", "127.0.0.1")
 BERTH_RUNC = Path(os.environ.get("BERTH_RUNC") or "/usr/sbin/runc")
 BERTH_CONMON = Path(os.environ.get("BERTH_CONMON") or "/usr/bin/conmon")
+BERTH_AARDVARK = Path(os.environ.get("BERTH_AARDVARK") or "/usr/lib/podman/aardvark-dns")
 
 
 def _number(name: str, default: int) -> int:
@@ -236,6 +240,7 @@ INSTALLED_APPS = [
     "dashboard.catalog",
     "dashboard.transfers",
     "dashboard.volumes",
+    "dashboard.networks",
     "dashboard.containers",
     "dashboard.terminals",
     "dashboard.live",

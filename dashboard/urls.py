@@ -12,6 +12,7 @@ urlpatterns = [
     path("", include("dashboard.catalog.urls")),
     path("", include("dashboard.transfers.urls")),
     path("", include("dashboard.volumes.urls")),
+    path("", include("dashboard.networks.urls")),
     path("", include("dashboard.containers.urls")),
     path("", include("dashboard.terminals.urls")),
     path("", include("dashboard.pages.urls")),

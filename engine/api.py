@@ -25,6 +25,7 @@ from engine.containers.exits import ExitWatcher
 from engine.containers.folder import ContainerFolder
 from engine.containers.lifecycle import Parts, Start, Started
 from engine.containers.locks import ContainerLocks
+from engine.containers.networks import Networks
 from engine.containers.observe import Observed
 from engine.containers.operations import Operations
 from engine.containers.record import Exit, now, read_record
@@ -63,7 +64,7 @@ if TYPE_CHECKING:
     from engine.containers.ids import Given
     from engine.containers.recover import Swept
     from engine.digest import DiffId
-    from engine.network import Published
+    from engine.network import Endpoint, Published
     from engine.runtime.request import ContainerRequest
 
 __all__ = ["Engine", "Exit", "HostInfo", "Observed", "Started", "State"]
@@ -110,6 +111,7 @@ class Engine:
         self._locks = ContainerLocks()
         self._watcher = ExitWatcher()
         self.execs = Execs(self._parts, self._locks, self._watcher, self._folder)
+        self.networks = Networks(self._parts, self._locks, self._folder)
         self.operations = Operations(self._parts, self._locks, self._folder)
 
     def check_host(self) -> tuple[Finding, ...]:
@@ -239,10 +241,12 @@ class Engine:
         rows: int | None = None,
         columns: int | None = None,
         published: Sequence[Published] = (),
+        endpoints: Sequence[Endpoint] | None = None,
     ) -> Started:
         """Start a created or ended container. `rows` and `columns`: the terminal's size from its first moment.
 
-        `published`: ports of the host that lead to it during this run. They are not kept with the container.
+        `published`: ports of the host that lead to it during this run; `endpoints`: its networks then, the default one
+        if none are named. They are not kept with the container.
 
         Raises:
             WrongState: it runs, or there is none.
@@ -255,7 +259,7 @@ class Engine:
             require(Action.START, self._observe(folder).state, container_id)
             request = folder.request().with_size(rows, columns)
             lifecycle.clear_way(self._parts, folder)
-            return Start(self._parts, folder, request, published).run()
+            return Start(self._parts, folder, request, published, endpoints).run()
 
     def published(self, container_id: str) -> tuple[Published, ...]:
         """The ports of the host that lead to it now."""
@@ -393,7 +397,7 @@ class Engine:
         return recover.sweep(self._parts, known_ids, self._locks)
 
     def mend_network(self) -> bool:
-        """Bring back bridge, rules and forwarding if somebody took them away (F44); whether anything was missing.
+        """Bring back bridges, rules, names and forwarding if somebody took them away (F44); whether anything was missing.
 
         Raises:
             NetworkError: it cannot be brought back; the rules that are left stand.

@@ -56,6 +56,7 @@ class EngineConfig:
     init: Path = Path("/usr/bin/tini-static")
     seccomp_base: Path = Path("/usr/share/containers/seccomp.json")
     policy_file: Path = Path("/etc/berth/engine.toml")
+    aardvark: Path = Path("/usr/lib/podman/aardvark-dns")
     limits: Limits = Limits()
     pull_parallel: int = 3
     ids: IdPool = DEFAULT_IDS

@@ -14,6 +14,7 @@ from dashboard.commandline import (
     execing,
     happening,
     looking,
+    networking,
     pruning,
     running,
     showing,
@@ -73,6 +74,12 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.VolumePrune: pruning.volumes_prune,
     requests.VolumeBackup: transferring.backup,
     requests.VolumeRestore: transferring.restore,
+    requests.NetworkCreate: networking.create,
+    requests.NetworkList: networking.listing,
+    requests.NetworkRemove: networking.remove,
+    requests.NetworkPrune: pruning.networks_prune,
+    requests.NetworkConnect: networking.connect,
+    requests.NetworkDisconnect: networking.disconnect,
 }
 
 

@@ -13,11 +13,14 @@ from dashboard.containers import services as containers
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import human_size, requests
+from dashboard.networks import services as networks
+from dashboard.networks.models import Network
 from dashboard.volumes import services as volumes
 from dashboard.volumes.models import Volume
 
 CONTAINERS_WARNING = "WARNING! This will remove all stopped containers."
 ANONYMOUS_WARNING = "WARNING! This will remove anonymous local volumes not used by at least one container."
+NETWORKS_WARNING = "WARNING! This will remove all custom networks not used by at least one container."
 ALL_WARNING = "WARNING! This will remove all local volumes not used by at least one container."
 NO_PROMPT = "Nothing was removed. Say --force to go on."
 T = TypeVar("T")
@@ -30,7 +33,12 @@ async def _refused(console: Console, warning: str) -> int:
 
 
 async def _remove_all(
-    console: Console, found: Iterable[T], title: str, remove: Callable[[T], Awaitable[tuple[str, int] | None]]
+    console: Console,
+    found: Iterable[T],
+    title: str,
+    remove: Callable[[T], Awaitable[tuple[str, int] | None]],
+    *,
+    takes_space: bool = True,
 ) -> int:
     """`remove` gives what is printed and the bytes that came free; None: it is wanted again, and stays.
 
@@ -49,7 +57,8 @@ async def _remove_all(
             freed += 0 if removed is None else removed[1]
     if deleted:
         await console.line("\n".join([f"Deleted {title}:", *deleted, ""]))
-    await console.line(f"Total reclaimed space: {human_size(freed)}")
+    if takes_space:
+        await console.line(f"Total reclaimed space: {human_size(freed)}")
     return code
 
 
@@ -66,6 +75,21 @@ async def volumes_prune(console: Console, request: requests.VolumePrune) -> int:
         return volume.name, int(job.result.get("freed_bytes", 0)) if job is not None else 0
 
     return await _remove_all(console, found, "Volumes", remove)
+
+
+async def networks_prune(console: Console, request: requests.NetworkPrune) -> int:
+    found = await console.call(networks.prunable, console.user, request.filters)
+    if not request.force:
+        return await _refused(console, NETWORKS_WARNING)
+
+    async def remove(network: Network) -> tuple[str, int] | None:
+        try:
+            await finished(console, await console.call(networks.remove, network, console.user))
+        except networks.NetworkInUse:
+            return None  # a container has come since
+        return network.name, 0
+
+    return await _remove_all(console, found, "Networks", remove, takes_space=False)
 
 
 async def containers_prune(console: Console, request: requests.ContainerPrune) -> int:

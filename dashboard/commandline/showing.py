@@ -30,10 +30,12 @@ from dashboard.grammar.listing import render_containers, render_images, wants_si
 from dashboard.grammar.ports import port_lines
 from dashboard.grammar.template import Template, as_json
 from dashboard.jobs.host import host_info, host_memory, host_warnings
+from dashboard.networks import services as networks
+from dashboard.networks.models import Network
 from dashboard.volumes import services as volumes
 from dashboard.volumes.models import Volume
 
-Inspected = Container | Image | Volume
+Inspected = Container | Image | Volume | Network
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
@@ -103,6 +105,8 @@ async def _shapes(console: Console, rows: Sequence[Inspected], *, with_sizes: bo
             return catalog.inspect_image(row)
         if isinstance(row, Volume):
             return volumes.inspect(row)
+        if isinstance(row, Network):
+            return networks.inspect(row)
         added = containers.inspect_sizes(row, sizes.get(row.container_id)) if with_sizes else {}
         return containers.inspect(row) | added
 
@@ -120,6 +124,7 @@ class Kind(NamedTuple):
 _KINDS = {
     "container": Kind(containers.find, (containers.NoSuchContainer,), Permission.CONTAINER_VIEW),
     "image": Kind(catalog.find_image, (catalog.NoSuchImage, gateway.ReferenceInvalid), Permission.IMAGE_VIEW),
+    "network": Kind(networks.find, (networks.NoSuchNetwork,), Permission.NETWORK_VIEW),
     "volume": Kind(volumes.find, (volumes.NoSuchVolume,), Permission.VOLUME_VIEW),
 }
 
@@ -143,11 +148,13 @@ async def inspect(console: Console, request: requests.Inspect) -> int:
     else:
         await console.line(json.dumps(found, indent=4, ensure_ascii=False))
     for name in missing:
-        missed = (
-            f"get {name}: no such volume" if request.type == "volume" else f"No such {request.type or 'object'}: {name}"
-        )
-        await console.err(f"Error: {missed}")
+        await console.err(f"Error: {_missed(name, request.type)}")
     return 1 if missing else 0
+
+
+def _missed(name: str, kind: str) -> str:
+    said = {"volume": f"get {name}: no such volume", "network": f"network {name} not found"}
+    return said.get(kind, f"No such {kind or 'object'}: {name}")
 
 
 def _architecture() -> str:

@@ -14,6 +14,7 @@ class ContainersConfig(AppConfig):
             figures,
             handlers,
             healthprobes,
+            networkhandlers,
             operationhandlers,
             reconcile,
             restartticks,

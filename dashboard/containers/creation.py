@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import enginerequest, happenings, mounting, ports
+from dashboard.containers import enginerequest, happenings, mounting, networking, ports
 from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.restartpolicy import RestartPolicy
@@ -101,9 +101,9 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             tty=options.tty,
             open_stdin=options.interactive,
             auto_remove=options.auto_remove,
-            address=free_address(),
             id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
         )
+        networking.claim(user, made, options)
         mounting.claim_volumes(user, made, options)
         happenings.tell(made, "create")
         return made
@@ -115,20 +115,6 @@ def new_id() -> str:
         made = secrets.token_hex(32)
         if not made[:12].isdecimal():
             return made
-
-
-def free_address() -> str:
-    """The lowest address that no container has.
-
-    Raises:
-        DashboardError: the network is full (503).
-    """
-    used = set(Container.objects.exclude(address=None).values_list("address", flat=True))
-    for address in gateway.container_addresses():
-        if address not in used:
-            return address
-    msg = _("All addresses of the containers' network are in use. Remove a container that you no longer need.")
-    raise DashboardError(msg, status=503)
 
 
 def _refuse(message: str) -> DashboardError:
@@ -166,6 +152,7 @@ def refuse_impossible(options: ContainerOptions) -> None:
         raise _refuse(msg)
     _refuse_health(options)
     _refuse_host_users(options)
+    networking.refuse_impossible(options)
     enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options)
 

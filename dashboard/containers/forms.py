@@ -13,6 +13,7 @@ from dashboard.core.sentences import translated
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.mounts import volume as read_volume
+from dashboard.grammar.netvalues import is_network_name
 from dashboard.grammar.ports import read_publish
 from dashboard.grammar.runvalues import read_label_text
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
@@ -85,6 +86,7 @@ class RunForm(LimitsForm):
     hostname = forms.CharField(label=gettext_lazy("Host name"), required=False, max_length=253)
     entrypoint = forms.CharField(label=gettext_lazy("Entrypoint"), required=False, max_length=1000)
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
+    network = forms.CharField(label=gettext_lazy("Network"), required=False, max_length=128)
     restart = forms.ChoiceField(label=gettext_lazy("Start again when it ends"), required=False, choices=_RESTARTS)
     labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
     read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
@@ -119,6 +121,12 @@ class RunForm(LimitsForm):
             except ValueRefused as error:
                 sentence = _("Volume %(volume)s: %(problem)s.") % {"volume": item, "problem": translated(str(error))}
                 raise forms.ValidationError(sentence) from error
+
+    def clean_network(self) -> str:
+        name: str = self.cleaned_data["network"]
+        if name and not is_network_name(name):
+            raise forms.ValidationError(_("There is no such network."))
+        return name
 
     def clean_publish(self) -> tuple[str, ...]:
         """Each as after `-p`, with spaces between."""
@@ -193,6 +201,7 @@ class RunForm(LimitsForm):
             publish=said.get("publish") or (),
             publish_all=bool(said.get("publish_all")),
             volumes=self.volumes,
+            networks=(said["network"],) if said.get("network") else (),
             storage_bytes=said.get("storage"),
             restart=said.get("restart") or "",
             labels=said.get("labels") or (),

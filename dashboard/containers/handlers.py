@@ -12,7 +12,7 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import enginerequest, happenings, lifecycle, mounting, ports, states
+from dashboard.containers import enginerequest, happenings, lifecycle, mounting, networking, ports, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
 from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
@@ -80,7 +80,6 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         stop_signal=options.stop_signal,
         rights=enginerequest.rights_of(options),
         shares=enginerequest.shares_of(options),
-        address=str(container.address),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),
         rows=rows,
@@ -127,7 +126,13 @@ def _start_on_free_ports(container: Container, *, rows: int, columns: int) -> ga
     while True:
         published = ports.published(container)
         try:
-            return gateway.engine().start(container.container_id, rows=rows, columns=columns, published=published)
+            return gateway.engine().start(
+                container.container_id,
+                rows=rows,
+                columns=columns,
+                published=published,
+                endpoints=networking.places_of(container),
+            )
         except gateway.PortTaken as error:
             if len(tried) >= MOST_TRIES or not ports.move(container, error, tried):
                 raise error.with_message(ports.sentence(container, str(error))) from error

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from dashboard import gateway
-from dashboard.containers import health, mounting, ports, states
+from dashboard.containers import health, mounting, networking, ports, states
 from dashboard.containers.creation import effective_command
 from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
@@ -44,6 +44,7 @@ _FILTERS = {
     "id": anything,
     "ancestor": anything,
     "volume": anything,
+    "network": anything,
     "label": anything,
     "health": lambda value: value in {"starting", "healthy", "unhealthy", "none"},
     "exited": lambda value: value.removeprefix("-").isdecimal(),
@@ -128,7 +129,7 @@ def _id_maps(container: Container) -> dict[str, list[str]] | None:
 def _host_config(container: Container, options: ContainerOptions) -> dict[str, Any]:
     limits = limits_in_force(options)
     return {
-        "NetworkMode": "default",
+        "NetworkMode": networking.mode(options),
         "AutoRemove": options.auto_remove,
         "Privileged": False,
         "UsernsMode": "host" if container.id_mode in _HOSTS_IDS else "",
@@ -209,14 +210,6 @@ def _ports(container: Container) -> dict[str, Any]:
     return there
 
 
-def _network(container: Container) -> dict[str, Any]:
-    is_up = container.state in states.RUNS
-    address = str(container.address) if is_up and container.address else ""
-    prefix = int(gateway.engine_config().network.rpartition("/")[2]) if is_up else 0
-    bridge = {"IPAddress": address, "IPPrefixLen": prefix}
-    return {"Bridge": "", "Ports": _ports(container), **bridge, "Networks": {"bridge": bridge}}
-
-
 def inspect_sizes(container: Container, written_bytes: int | None) -> dict[str, Any]:
     """What `inspect --size` adds; null where it could not be counted."""
     whole = None if written_bytes is None else written_bytes + container.image.size_bytes
@@ -247,7 +240,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "HostConfig": _host_config(container, options),
         "Mounts": mounting.shapes(container, options),
         "Config": _config(container, options),
-        "NetworkSettings": _network(container),
+        "NetworkSettings": {"Ports": _ports(container), **networking.shapes(container)},
     }
 
 
@@ -290,6 +283,7 @@ def container_line(container: Container, written_bytes: int | None) -> Container
         written_bytes=written_bytes,
         ports=shown_ports(ports.shown(container)),
         mounts=mounting.names(container),
+        networks=networking.network_names(container),
     )
 
 
@@ -311,12 +305,18 @@ def _has_volume(container: Container, values: list[str]) -> bool:
     return any(value in {use.volume.name, use.target} for use in container.volume_uses.all() for value in values)
 
 
+def _is_in_network(container: Container, values: list[str]) -> bool:
+    found = [endpoint.network for endpoint in container.endpoints.all()]
+    return any(value == one.name or one.network_id.startswith(value) for one in found for value in values)
+
+
 _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "status": lambda container, values: docker_state(container) in values,
     "name": lambda container, values: any(value.removeprefix("/") in container.name for value in values),
     "id": lambda container, values: any(container.container_id.startswith(value) for value in values),
     "ancestor": _is_of_image,
     "volume": _has_volume,
+    "network": _is_in_network,
     "label": has_labels,
     "health": lambda container, values: (_health(container) or "none") in values,
     "exited": lambda row, values: row.state == ContainerState.EXITED and str(row.exit_code) in values,

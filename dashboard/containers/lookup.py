@@ -21,7 +21,9 @@ class NoSuchContainer(DashboardError):
 def containers_for(user: Requester) -> QuerySet[Container]:
     """All containers that `user` may see, newest first."""
     require(user, Permission.CONTAINER_VIEW)
-    rows = Container.objects.select_related("image", "owner", "health").prefetch_related("ports", "volume_uses__volume")
+    rows = Container.objects.select_related("image", "owner", "health").prefetch_related(
+        "ports", "volume_uses__volume", "endpoints__network"
+    )
     return rows.order_by("-created_at", "-pk")
 
 

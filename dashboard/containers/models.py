@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -9,9 +10,11 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.core.models import Timestamped
+from dashboard.networks.models import Network
 from dashboard.volumes.models import Volume
 
 STOP_TIMEOUT_S = 10
@@ -76,7 +79,6 @@ class Container(Process):
     options = models.JSONField(default=dict)  # dashboard.grammar.ContainerOptions.to_json()
     command_shown = models.TextField(blank=True, default="")  # entrypoint and command, as `ps` prints them
     auto_remove = models.BooleanField(default=False)
-    address = models.GenericIPAddressField(null=True, blank=True, unique=True)
     id_mode = models.CharField(max_length=8, choices=IdMode.choices, default=IdMode.OWN)
     first_id = models.BigIntegerField(null=True, blank=True)  # the host's id of its root, from its first start on
     pid = models.PositiveIntegerField(null=True, blank=True)
@@ -113,6 +115,41 @@ class Container(Process):
         """It waits for its next start by policy, or is in the middle of it."""
         waits = self.state == ContainerState.EXITED and self.restart_at is not None
         return waits or (self.state == ContainerState.STARTING and self.restart_count > 0)
+
+    @property
+    def address(self) -> str | None:
+        """In its first network."""
+        first = min(self.endpoints.all(), key=lambda one: (one.position, one.pk), default=None)
+        return None if first is None else first.address
+
+
+class Endpoint(models.Model):
+    """A container's place in a network, from its creation or `network connect` on, whether it runs or not."""
+
+    container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="endpoints")
+    network = models.ForeignKey(Network, on_delete=models.PROTECT, related_name="endpoints")
+    position = models.PositiveIntegerField(default=0)  # ports of the host lead to the lowest
+    address = models.GenericIPAddressField(protocol="IPv4", null=True, blank=True)  # None in `none`
+    ip = models.CharField(max_length=15, blank=True, default="")  # the address that was asked for
+    aliases = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar = ["position", "pk"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["network", "address"], name="address_once"),
+            models.UniqueConstraint(fields=["container", "network"], name="network_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.container_id} in {self.network_id}"
+
+    @property
+    def endpoint_id(self) -> str:
+        return hashlib.sha256(f"{self.network.network_id} {self.container.container_id}".encode()).hexdigest()
+
+    @property
+    def mac_address(self) -> str:
+        return gateway.container_mac(self.address) if self.address else ""
 
 
 class HealthStatus(models.TextChoices):

@@ -26,6 +26,8 @@ from dashboard.containers.lifecycle import (
     wait_exit,
 )
 from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.networking import connect as connect_network
+from dashboard.containers.networking import disconnect as disconnect_network
 from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
 from dashboard.containers.ports import shown as shown_ports
 
@@ -34,9 +36,11 @@ __all__ = [
     "NoSuchContainer",
     "changes",
     "chosen_containers",
+    "connect_network",
     "container_line",
     "containers_for",
     "create",
+    "disconnect_network",
     "docker_exit_code",
     "docker_state",
     "end_exec",

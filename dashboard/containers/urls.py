@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.containers import views
+from dashboard.containers import networkviews, views
 
 urlpatterns = [
     path("containers/", views.containers, name="containers"),
@@ -21,4 +21,7 @@ urlpatterns = [
     path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
     path("containers/<str:container_id>/shell/", views.shell, name="container-shell"),
     path("execs/<str:exec_id>/end/", views.exec_end, name="exec-end"),
+    path("networks/<str:network_id>/", networkviews.network, name="network"),
+    path("networks/<str:network_id>/connect/", networkviews.connect, name="network-connect"),
+    path("networks/<str:network_id>/disconnect/", networkviews.disconnect, name="network-disconnect"),
 ]

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import figures, health, many, mounting, services, states
+from dashboard.containers import figures, health, many, mounting, networkviews, services, states
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import LimitsForm, RunForm
 from dashboard.containers.limits import asked, limits_in_force
@@ -34,6 +34,8 @@ from dashboard.grammar.values import write_cpus, write_size
 from dashboard.jobs.host import host_memory
 from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
+from dashboard.networks.models import Network
+from dashboard.networks.predefined import BRIDGE
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
@@ -41,7 +43,12 @@ MOST_CHANGES = 2000
 STOP_POLLING = 286  # htmx's own
 _TABS = ("overview", "logs", "processes", "changes", "inspect")
 LOOK_S = 10  # how long a page waits for the engine to look into a container
-_PARTS = {"head": "containers/head.html", "execs": "containers/execs.html", "now": "containers/now.html"}
+_PARTS = {
+    "head": "containers/head.html",
+    "execs": "containers/execs.html",
+    "networks": "containers/networks.html",
+    "now": "containers/now.html",
+}
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
@@ -110,6 +117,7 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
     }
+    context |= networkviews.places(shown)
     context |= _looked_into(request, shown, tab)
     if tab == "inspect":
         context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
@@ -205,6 +213,8 @@ def _run_page(
         "choices": _choices(),
         "port_help": port_help,
         "volume_names": names,
+        "default_network": BRIDGE,
+        "networks": Network.objects.exclude(name=BRIDGE).values_list("name", flat=True)[:MOST_NAMES],
         "why": why,
     }
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}

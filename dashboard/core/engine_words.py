@@ -11,6 +11,7 @@ from typing import Final
 
 from django.utils.translation import gettext_noop
 
+from dashboard.core.network_words import NETWORKS
 from dashboard.core.operation_words import OPERATIONS
 from dashboard.core.wish_words import WISHES
 
@@ -83,6 +84,8 @@ FINDINGS: Final = (
         "No name server of this host can be reached from a container, so they ask public ones. Name others in /etc/resolv.conf if these must not be asked."
     ),
     gettext_noop("Name servers that containers ask, from {source}."),
+    gettext_noop("Containers are in the default network only, until it is there (apt-get install aardvark-dns)."),
+    gettext_noop("Containers find each other by name in networks of their own."),
     gettext_noop("The reserve is reached: pulls and starts are refused until something is removed."),
     gettext_noop("Not many more images fit. Remove some that are not used."),
     gettext_noop("Room for images, writable layers and logs."),
@@ -307,23 +310,7 @@ ERRORS: Final = (
     gettext_noop("A limit for the writable layer needs mkfs.ext4 on this host (apt-get install e2fsprogs)."),
     gettext_noop("The container's own file system could not be made: {problem}"),
     gettext_noop("This kernel cannot stack {count} layers: {problem}."),
-    # The network
-    gettext_noop("The network {network} is too small or too big; its prefix must be /8 to /29."),
-    gettext_noop("'{text}' is not an IPv4 network such as 10.123.0.0/20."),
-    gettext_noop("The address {address} cannot be a container's in the network {network}."),
-    gettext_noop("'{text}' is not an IPv4 address."),
-    gettext_noop("The firewall rules could not be loaded: {problem}"),
-    gettext_noop("iptables refused a rule for {bridge} in the chain {chain}."),
-    gettext_noop("The network could not be set up ({step}): {problem}."),
-    gettext_noop("Forwarding (net.ipv4.ip_forward) could not be switched on: {problem}."),
-    gettext_noop("The container's network namespace could not be made: {problem}."),
-    gettext_noop("The address {address} is in use by container {id}."),
-    gettext_noop("The library libnftables is not installed on this host (apt-get install nftables)."),
-    gettext_noop("Only tcp and udp ports can be published, not '{protocol}'."),
-    gettext_noop("Ports are numbers from 1 to {limit}."),
-    gettext_noop(
-        "So many ports cannot be published: the engine may have {limit} descriptors (ulimit -n) and needs {wanted}."
-    ),
+    *NETWORKS,
     # Starting, running, ending
     gettext_noop("{program} did not end in time: {problem}"),
     gettext_noop("{program} ended with status {status}: {problem}"),

@@ -3,7 +3,7 @@
 An event is a hint and may be lost: whoever shows state reads the row on joining and on every event. Consumers `join` a
 topic and get `{"type": "topic.event", "topic": …, "payload": …}` in their method `topic_event`. Topics: `containers`,
 `container.<id>`, `execs`, `execs.<container id>`, `exec.<id>`, `streams`, `jobs`, `job.<id>`, `images`, `volumes`,
-`events` (something was written down in `dashboard.history`).
+`networks`, `events` (something was written down in `dashboard.history`).
 """
 
 from __future__ import annotations

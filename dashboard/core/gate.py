@@ -39,6 +39,10 @@ class Permission(StrEnum):
     VOLUME_BACKUP = "volume.backup"  # take all that is in it away as a file
     VOLUME_RESTORE = "volume.restore"  # replace all that is in it
     TRANSFER = "transfer"  # carry an archive of one's own; what it is about has a right of its own
+    NETWORK_VIEW = "network.view"
+    NETWORK_CREATE = "network.create"
+    NETWORK_USE = "network.use"  # have a container of one's own in it
+    NETWORK_REMOVE = "network.remove"
     TERMINAL_OPEN = "terminal.open"  # see its output
     TERMINAL_TYPE = "terminal.type"
     JOB_VIEW = "job.view"

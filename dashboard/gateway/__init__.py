@@ -11,12 +11,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dashboard.gateway.config import container_addresses as container_addresses
     from dashboard.gateway.config import engine as engine
     from dashboard.gateway.config import engine_config as engine_config
     from dashboard.gateway.config import refuse_host_path as refuse_host_path
     from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
+    from dashboard.gateway.config import routed_networks as routed_networks
     from dashboard.gateway.status import exit_code_of as exit_code_of
     from dashboard.gateway.status import status_of as status_of
     from dashboard.gateway.store import discard_incoming as discard_incoming
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from engine.errors import HostUnfit as HostUnfit
     from engine.errors import ImageUnknown as ImageUnknown
     from engine.errors import LayerRejected as LayerRejected
+    from engine.errors import NetworkError as NetworkError
     from engine.errors import NotStored as NotStored
     from engine.errors import PortTaken as PortTaken
     from engine.errors import ReferenceInvalid as ReferenceInvalid
@@ -70,6 +71,10 @@ if TYPE_CHECKING:
     from engine.images.pull import extract_layer as extract_layer
     from engine.images.pull import resolve as resolve
     from engine.layers.write import WrittenLayer as WrittenLayer
+    from engine.network.addresses import Subnet as Subnet
+    from engine.network.addresses import container_mac as container_mac
+    from engine.network.definition import Endpoint as Endpoint
+    from engine.network.definition import NetworkDefinition as NetworkDefinition
     from engine.network.published import Published as Published
     from engine.oci.image_config import ImageConfig as ImageConfig
     from engine.oci.platforms import Platform as Platform
@@ -89,7 +94,7 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "dashboard.gateway.config": (
-        *("container_addresses", "engine", "engine_config", "refuse_host_path", "refuse_wishes", "reset_engine"),
+        *("engine", "engine_config", "refuse_host_path", "refuse_wishes", "reset_engine", "routed_networks"),
     ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
@@ -126,6 +131,7 @@ _WHERE = {
         "HostUnfit",
         "ImageUnknown",
         "LayerRejected",
+        "NetworkError",
         "NotStored",
         "PortTaken",
         "ReferenceInvalid",
@@ -142,6 +148,8 @@ _WHERE = {
     "engine.images.owners": ("layer_ids",),
     "engine.images.pull": ("LayerProgress", "ResolvedImage", "ResolvedLayer", "extract_layer", "resolve"),
     "engine.layers.write": ("WrittenLayer",),
+    "engine.network.addresses": ("Subnet", "container_mac"),
+    "engine.network.definition": ("Endpoint", "NetworkDefinition"),
     "engine.network.published": ("Published",),
     "engine.oci.image_config": ("ImageConfig",),
     "engine.oci.platforms": ("Platform",),

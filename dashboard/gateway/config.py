@@ -12,7 +12,7 @@ from engine.config import EngineConfig, Limits
 from engine.ids import IdPool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from ipaddress import IPv4Network
 
     from engine.api import Engine
     from engine.runtime.rights import RightsRequest
@@ -33,6 +33,7 @@ def _config(key: str) -> EngineConfig:
         plain_http=settings.BERTH_PLAIN_HTTP,
         runc=settings.BERTH_RUNC,
         conmon=settings.BERTH_CONMON,
+        aardvark=settings.BERTH_AARDVARK,
         ids=IdPool(base=settings.BERTH_ID_BASE, ranges=settings.BERTH_ID_RANGES),
         limits=Limits(**settings.BERTH_LIMITS),
         pull_parallel=settings.BERTH_PULL_PARALLEL,
@@ -56,11 +57,12 @@ def engine() -> Engine:
         return _engines[str(config.data)]
 
 
-def container_addresses() -> Iterator[str]:
-    """Every address that a container may have, in order. Needs no rights."""
-    from engine.network.addresses import Subnet
+def routed_networks() -> list[IPv4Network]:
+    """Networks that this host has a route to, without Berth's own. Needs no rights."""
+    from engine.network.definition import bridge_prefix
+    from engine.network.routes import routed_networks as routed
 
-    return Subnet.parse(engine_config().network).usable()
+    return [network for network, _interface in routed(but=bridge_prefix(engine_config().tag))]
 
 
 def refuse_host_path(path: str) -> None:

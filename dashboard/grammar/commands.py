@@ -121,8 +121,8 @@ def build_port(_values: Values, words: tuple[str, ...]) -> requests.Port:
 
 
 def read_type(text: str) -> str:
-    if text not in {"container", "image", "volume"}:
-        msg = "must be container, image or volume"
+    if text not in {"container", "image", "volume", "network"}:
+        msg = "must be container, image, volume or network"
         raise ValueRefused(msg)
     return text
 

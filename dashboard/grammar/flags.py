@@ -28,6 +28,7 @@ class Flag:
     help: str = ""
     repeats: bool = False
     is_unsupported: bool = False
+    is_hidden: bool = False  # from the help
 
     @property
     def shown(self) -> str:

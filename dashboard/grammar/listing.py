@@ -80,6 +80,7 @@ class ContainerLine:
     written_bytes: int | None = None  # None: not counted
     ports: str = ""
     mounts: tuple[str, ...] = ()  # names of volumes and paths of the host
+    networks: tuple[str, ...] = ("bridge",)
 
 
 def _short(digest: str) -> str:
@@ -153,7 +154,7 @@ def container_row(line: ContainerLine, *, now: datetime, no_trunc: bool) -> Row:
         "Size": container_size(line),
         "Labels": line.labels,
         "Mounts": ",".join(line.mounts if no_trunc else (ellipsis(name, MOUNT_WIDTH) for name in line.mounts)),
-        "Networks": "bridge",
+        "Networks": ",".join(line.networks),
         "LocalVolumes": str(sum(not name.startswith("/") for name in line.mounts)),
     }
 

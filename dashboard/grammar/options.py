@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from dashboard.grammar import mounts
 from dashboard.grammar.limitvalues import write_swap
+from dashboard.grammar.netvalues import NetworkChoice, choices
 from dashboard.grammar.runvalues import write_duration
 from dashboard.grammar.values import write_cpus, write_size
 
@@ -57,6 +58,9 @@ class ContainerOptions(Stored):
     mounts: tuple[str, ...] = ()
     tmpfs: tuple[str, ...] = ()
     storage_bytes: int | None = None
+    networks: tuple[str, ...] = ()  # as typed after --network; `netvalues` reads them
+    network_aliases: tuple[str, ...] = ()  # in the first of them
+    ip: str = ""
     labels: tuple[str, ...] = ()  # key=value
     hosts: tuple[str, ...] = ()  # name:address
     dns: tuple[str, ...] = ()
@@ -99,6 +103,15 @@ def mounts_of(options: ContainerOptions) -> list[mounts.Mount]:
     """
     read = ((mounts.volume, options.volumes), (mounts.mount, options.mounts), (mounts.tmpfs, options.tmpfs))
     return [reader(item) for reader, items in read for item in items]
+
+
+def networks_of(options: ContainerOptions) -> list[NetworkChoice]:
+    """Where the container is to be, the first network first.
+
+    Raises:
+        ValueRefused: an item that cannot be read.
+    """
+    return choices(options.networks, options.network_aliases, options.ip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +160,9 @@ def _pairs(options: ContainerOptions) -> list[str]:
     said += [("-v", item) for item in options.volumes]
     said += [("--mount", item) for item in options.mounts]
     said += [("--tmpfs", item) for item in options.tmpfs]
+    said += [("--network", item) for item in options.networks]
+    said += [("--network-alias", item) for item in options.network_aliases]
+    said += [("--ip", options.ip or None)]
     said += [(flag, item) for flag, items in _lists(options) for item in items]
     said += _singles(options)
     return [word for flag, value in said if value is not None for word in (flag, value)]

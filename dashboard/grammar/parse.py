@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import requests, volumes
+from dashboard.grammar import networks, requests, volumes
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -29,6 +29,7 @@ VERBS: dict[str, dict[str, Command]] = {
     "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()} | {"prune": PRUNE},
     "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()},
     "volume": volumes.BY_VERB,
+    "network": networks.BY_VERB,
 }
 
 

@@ -224,7 +224,7 @@ class RemoveImages:
 class Inspect:
     names: tuple[str, ...]
     format: str = ""
-    type: str = ""  # "", "container", "image", "volume"
+    type: str = ""  # "", "container", "image", "volume", "network"
     size: bool = False
 
 
@@ -267,6 +267,55 @@ class VolumeRestore:
     input: str = ""  # a file of the caller's; without, standard input
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkCreate:
+    """Empty: chosen from the pool."""
+
+    name: str
+    driver: str = "bridge"
+    subnet: str = ""
+    gateway: str = ""
+    ip_range: str = ""
+    internal: bool = False
+    labels: Filters = ()
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkList:
+    quiet: bool = False
+    no_trunc: bool = False
+    format: str = ""
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRemove:
+    names: tuple[str, ...]
+    force: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkPrune:
+    force: bool = False
+    filters: Filters = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkConnect:
+    network: str
+    container: str
+    aliases: tuple[str, ...] = ()
+    ip: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkDisconnect:
+    network: str
+    container: str
+    force: bool = False
+
+
 Request = (
     Help
     | VersionLine
@@ -304,4 +353,10 @@ Request = (
     | VolumePrune
     | VolumeBackup
     | VolumeRestore
+    | NetworkCreate
+    | NetworkList
+    | NetworkRemove
+    | NetworkPrune
+    | NetworkConnect
+    | NetworkDisconnect
 )

@@ -17,6 +17,7 @@ from dashboard.grammar.limitvalues import (
     read_ulimit,
 )
 from dashboard.grammar.mounts import checked, read_storage
+from dashboard.grammar.netvalues import NETWORK_FLAGS
 from dashboard.grammar.options import ContainerOptions
 from dashboard.grammar.ports import read_exposed, read_publish
 from dashboard.grammar.runvalues import (
@@ -38,8 +39,8 @@ DETACH_KEYS = string("detach-keys", text="Override the key sequence for detachin
 _LATER = (
     *("annotation", "blkio-weight", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
     *("cpuset-mems", "device", "gpus"),
-    *("ip", "ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
-    *("mac-address", "memory-swappiness", "network", "net"),
+    *("ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
+    *("mac-address", "memory-swappiness"),
     *("pid", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
 )
 _LATER_SWITCHES = ("oom-kill-disable", "privileged", "disable-content-trust")
@@ -88,6 +89,7 @@ HEALTH_FLAGS = (
     switch("no-healthcheck", text="Disable any container-specified HEALTHCHECK"),
 )
 CONTAINER_FLAGS = (
+    *NETWORK_FLAGS,
     *HEALTH_FLAGS,
     *LIMIT_FLAGS,
     listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
@@ -171,6 +173,9 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         mounts=values.get("mount", ()),
         tmpfs=values.get("tmpfs", ()),
         storage_bytes=values.get("storage_opt"),
+        networks=(*values.get("network", ()), *values.get("net", ())),
+        network_aliases=(*values.get("network_alias", ()), *values.get("net_alias", ())),
+        ip=values.get("ip", ""),
         labels=values.get("label", ()),
         hosts=values.get("add_host", ()),
         dns=values.get("dns", ()),

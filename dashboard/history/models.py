@@ -10,6 +10,7 @@ from django.db import models
 class EventType(models.TextChoices):
     CONTAINER = "container"
     IMAGE = "image"
+    NETWORK = "network"
     VOLUME = "volume"
 
 
@@ -17,7 +18,7 @@ class Event(models.Model):
     time_ns = models.BigIntegerField(db_index=True)  # since 1970
     type = models.CharField(max_length=12, choices=EventType.choices)
     action = models.CharField(max_length=400)  # Docker's word: create, start, "exec_start: ls"
-    actor = models.CharField(max_length=600)  # id of a container, name of an image or of a volume
+    actor = models.CharField(max_length=600)  # id of a container or a network, name of an image or of a volume
     attributes = models.JSONField(default=dict)
 
     class Meta:

@@ -18,6 +18,7 @@ _WINDOW = 200  # a transaction may commit after another that got a later number
 _SEEN_BY = {
     EventType.CONTAINER: Permission.CONTAINER_VIEW,
     EventType.IMAGE: Permission.IMAGE_VIEW,
+    EventType.NETWORK: Permission.NETWORK_VIEW,
     EventType.VOLUME: Permission.VOLUME_VIEW,
 }
 Filters = tuple[tuple[str, str], ...]
@@ -37,13 +38,14 @@ def _printable(text: str) -> str:
 
 
 def _is_type(value: str) -> bool:
-    return value in {*EventType.values, "network", "daemon"}  # Docker's others, of which there are none here
+    return value in {*EventType.values, "daemon"}  # Docker has that too, of which there are none here
 
 
 _FILTERS: dict[str, Callable[[str], bool]] = {
     "container": anything,
     "event": anything,
     "image": anything,
+    "network": anything,
     "type": _is_type,
     "volume": anything,
 }
@@ -61,6 +63,7 @@ def _is_about(event: Event, kind: EventType, value: str) -> bool:
 
 _KEEPS: dict[str, Callable[[Event, str], bool]] = {
     "container": lambda event, value: _is_about(event, EventType.CONTAINER, value),
+    "network": lambda event, value: _is_about(event, EventType.NETWORK, value),
     "volume": lambda event, value: _is_about(event, EventType.VOLUME, value),
     "image": lambda event, value: (
         _is_about(event, EventType.IMAGE, value) or event.attributes.get("image", "").partition("@")[0] == value

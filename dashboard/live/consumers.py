@@ -27,9 +27,10 @@ _RIGHTS: dict[str, Permission] = {
     "job": Permission.JOB_VIEW,
     "images": Permission.IMAGE_VIEW,
     "volumes": Permission.VOLUME_VIEW,
+    "networks": Permission.NETWORK_VIEW,
 }
 _TOPIC = re.compile(
-    r"(containers|execs|streams|jobs|images|volumes)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}"
+    r"(containers|execs|streams|jobs|images|volumes|networks)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}"
 )
 
 

@@ -34,6 +34,9 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "backup_volume": ("download", _("Back up volume")),
     "restore_volume": ("upload", _("Restore volume")),
     "measure_volumes": ("hard-drive", _("Measure volumes")),
+    "remove_network": ("trash-2", _("Remove network")),
+    "connect_network": ("network", _("Connect to network")),
+    "disconnect_network": ("unplug", _("Disconnect from network")),
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
 }

@@ -17,6 +17,7 @@ NAVIGATION = (
     ("catalog", "layers", _("Catalog")),
     ("containers", "box", _("Containers")),
     ("volumes", "hard-drive", _("Volumes")),
+    ("networks", "network", _("Networks")),
     ("terminals", "square-terminal", _("Terminals")),
     ("activity", "activity", _("Activity")),
     ("system", "server", _("System")),

@@ -280,6 +280,16 @@ def _resolvers(_config: EngineConfig) -> Iterator[Finding]:
     yield Finding(name="resolvers", level="ok", summary=", ".join(found.servers), meaning=meaning)
 
 
+def _names(config: EngineConfig) -> Iterator[Finding]:
+    line = hosttools.first_line(config.aardvark, "--version")
+    if line is None:
+        meaning = "Containers are in the default network only, until it is there (apt-get install aardvark-dns)."
+        yield Finding(name="aardvark-dns", level="warning", summary="aardvark-dns was not found", meaning=meaning)
+        return
+    meaning = "Containers find each other by name in networks of their own."
+    yield Finding(name="aardvark-dns", level="ok", summary=line, meaning=meaning)
+
+
 def _disk(config: EngineConfig) -> Iterator[Finding]:
     place = next(folder for folder in (config.data, *config.data.parents) if folder.is_dir())
     usage = shutil.disk_usage(place)
@@ -306,5 +316,6 @@ _CHECKS: tuple[Callable[[EngineConfig], Iterator[Finding]], ...] = (
     _firewall,
     _network,
     _resolvers,
+    _names,
     _disk,
 )

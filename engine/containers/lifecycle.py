@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from engine.config import EngineConfig
     from engine.containers.folder import ContainerFolder
-    from engine.network import Network, Published
+    from engine.network import Endpoint, Network, Published
     from engine.runtime.passwd import ResolvedUser
     from engine.runtime.policy import Policy
     from engine.runtime.request import ContainerRequest
@@ -91,10 +91,16 @@ class Start:
     """One start of one container."""
 
     def __init__(
-        self, parts: Parts, folder: ContainerFolder, request: ContainerRequest, published: Sequence[Published] = ()
+        self,
+        parts: Parts,
+        folder: ContainerFolder,
+        request: ContainerRequest,
+        published: Sequence[Published] = (),
+        endpoints: Sequence[Endpoint] | None = None,
     ) -> None:
         self._parts = parts
         self._published = published
+        self._where = request.address if endpoints is None else endpoints
         self._config = parts.config
         self._folder = folder
         self._request = request
@@ -188,7 +194,7 @@ class Start:
         isolation = self._isolation()
         namespace = isolation.network if isolation is not None else None
         return self._parts.network.attach(
-            self._folder.container_id, self._request.address, namespace=namespace, published=self._published
+            self._folder.container_id, self._where, namespace=namespace, published=self._published
         )
 
     def _network(self) -> None:
@@ -214,13 +220,15 @@ class Start:
     def _write_etc(self) -> None:
         request, network = self._request, self._parts.network
         names, hostname = request.names, request.effective_hostname
-        more = [(name, network.gateway if at == HOST_GATEWAY else at) for name, at in names.hosts]
+        places = network.places(self._where)
+        gateway = places[0].network.subnet.gateway if places else network.gateway
+        more = [(name, gateway if at == HOST_GATEWAY else at) for name, at in names.hosts]
         full_name = f"{hostname}.{names.domain}" if names.domain else hostname
         write_etc(
             self._folder.etc,
-            hosts=hosts_text(request.address, full_name, more),
+            hosts=hosts_text(places[0].address if places else "", full_name, more),
             hostname=hostname,
-            resolv_conf=network.resolv_conf(servers=names.servers, search=names.search, options=names.options),
+            resolv_conf=network.resolv_conf(places, servers=names.servers, search=names.search, options=names.options),
             owner=self._outside(0),
         )
 

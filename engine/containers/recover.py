@@ -21,6 +21,7 @@ from engine.containers.record import read_record
 from engine.containers.states import State
 from engine.errors import EngineError
 from engine.kernel import cgroups
+from engine.network import names
 from engine.runtime.conmon import monitor_cgroup
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.request import SHORT_ID
@@ -51,7 +52,8 @@ def list_known(parts: Parts) -> set[str]:
 
 def _with_leftovers(parts: Parts) -> set[str]:
     config = parts.config
-    groups = cgroups.children(config.cgroup) - {monitor_cgroup(config).rpartition("/")[2]}
+    own = {path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config))}
+    groups = cgroups.children(config.cgroup) - own
     short_ids = parts.network.namespaces()
     netns = {name for name in rootfs.containers_on_disk(config) if name[:SHORT_ID] in short_ids}
     return parts.runc.known() | rootfs.containers_mounted(config) | groups | set(parts.network.attached()) | netns

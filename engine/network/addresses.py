@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import NetworkError
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """The network that all containers of an engine are in; its first address is the gateway's."""
+    """The addresses of one network; without another word its first one is the gateway's."""
 
     network: ipaddress.IPv4Network
+    gateway: str
 
     @classmethod
-    def parse(cls, text: str) -> Subnet:
+    def parse(cls, text: str, gateway: str = "") -> Subnet:
+        """Read a network in CIDR.
+
+        Raises:
+            NetworkError: it is none, too small or too big, or the gateway is not an address of it.
+        """
         try:
             network = ipaddress.IPv4Network(text)
         except ValueError as error:
@@ -29,15 +35,18 @@ class Subnet:
         if not 8 <= network.prefixlen <= 29:
             msg = f"The network {network} is too small or too big; its prefix must be /8 to /29."
             raise NetworkError(msg)
-        return cls(network)
+        made = cls(network, str(network[1]))
+        return replace(made, gateway=made.check(gateway, is_gateway=True)) if gateway else made
 
-    @property
-    def gateway(self) -> str:
-        return str(self.network[1])
+    def __str__(self) -> str:
+        return str(self.network)
 
     @property
     def prefix_length(self) -> int:
         return self.network.prefixlen
+
+    def contains(self, address: str) -> bool:
+        return ipaddress.IPv4Address(address) in self.network
 
     def offset(self, address: str) -> int:
         """Its number within the network."""
@@ -45,9 +54,10 @@ class Subnet:
 
     def usable(self) -> Iterator[str]:
         """Addresses that containers may have, in order."""
-        return map(str, (self.network[number] for number in range(2, self.network.num_addresses - 1)))
+        numbers = range(1, self.network.num_addresses - 1)
+        return (address for address in (str(self.network[number]) for number in numbers) if address != self.gateway)
 
-    def check(self, address: str) -> str:
+    def check(self, address: str, *, is_gateway: bool = False) -> str:
         """The address, if a container may have it.
 
         Raises:
@@ -58,9 +68,10 @@ class Subnet:
         except ValueError as error:
             msg = f"'{address}' is not an IPv4 address."
             raise NetworkError(msg) from error
-        taken = (self.network[0], self.network[1], self.network[-1])
+        taken = (self.network[0], self.network[-1], *(() if is_gateway else (ipaddress.IPv4Address(self.gateway),)))
         if parsed not in self.network or parsed in taken:
-            msg = f"The address {parsed} cannot be a container's in the network {self.network}."
+            whose = "the gateway's" if is_gateway else "a container's"
+            msg = f"The address {parsed} cannot be {whose} in the network {self.network}."
             raise NetworkError(msg)
         return str(parsed)
 
@@ -75,3 +86,15 @@ def container_mac(address: str) -> str:
 def bridge_mac(name: str) -> str:
     """A fixed one: left alone, a bridge takes its ports' and changes it as they come and go."""
     return "02:" + ":".join(f"{byte:02x}" for byte in hashlib.sha256(name.encode()).digest()[:5])
+
+
+_DIGITS = "ghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"  # none of the hexadecimal ones
+
+
+def address_code(address: str) -> str:
+    """Six letters that stand for one IPv4 address, for names of interfaces: 46 of them are enough for 32 bits."""
+    number, code = int(ipaddress.IPv4Address(address)), ""
+    for _ in range(6):
+        number, digit = divmod(number, len(_DIGITS))
+        code = _DIGITS[digit] + code
+    return code

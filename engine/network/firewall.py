@@ -46,29 +46,29 @@ def foreign_forward_policy() -> str | None:
     return "FORWARD" if "-P FORWARD DROP" in lines else None
 
 
-def _pass_rules(bridge: str) -> list[list[str]]:
+def _pass_rules(bridges: str) -> list[list[str]]:
     """What goes in unasked is still dropped by our own table."""
-    return [[side, bridge, "-m", "comment", "--comment", "berth", "-j", "ACCEPT"] for side in ("-i", "-o")]
+    return [[side, f"{bridges}+", "-m", "comment", "--comment", "berth", "-j", "ACCEPT"] for side in ("-i", "-o")]
 
 
-def is_let_through(bridge: str, chain: str) -> bool:
-    return all(_iptables(["-C", chain, *rule]) for rule in _pass_rules(bridge))
+def is_let_through(bridges: str, chain: str) -> bool:
+    return all(_iptables(["-C", chain, *rule]) for rule in _pass_rules(bridges))
 
 
-def let_through(bridge: str, chain: str) -> None:
-    """Insert accepts for the bridge at the head of another firewall's chain. Idempotent."""
-    for rule in _pass_rules(bridge):
+def let_through(bridges: str, chain: str) -> None:
+    """Insert accepts for all bridges whose names start so at the head of another firewall's chain. Idempotent."""
+    for rule in _pass_rules(bridges):
         if not _iptables(["-C", chain, *rule]) and not _iptables(["-I", chain, *rule]):
-            msg = f"iptables refused a rule for {bridge} in the chain {chain}."
+            msg = f"iptables refused a rule for {bridges} in the chain {chain}."
             raise NetworkError(msg)
 
 
-def take_back(bridge: str) -> None:
+def take_back(bridges: str) -> None:
     """Remove what `let_through` inserted, wherever it is. Idempotent."""
     if shutil.which("iptables", path=MINIMAL_ENVIRONMENT["PATH"]) is None:
         return
     for chain in ("DOCKER-USER", "FORWARD"):
-        for rule in _pass_rules(bridge):
+        for rule in _pass_rules(bridges):
             while _iptables(["-D", chain, *rule]):
                 pass
 

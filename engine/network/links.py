@@ -6,7 +6,9 @@ import contextlib
 import errno
 import functools
 import os
+from dataclasses import dataclass
 from pathlib import Path
+from socket import AF_INET
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pyroute2 import IPRoute
@@ -15,21 +17,19 @@ from pyroute2.netlink.exceptions import NetlinkError
 from engine.errors import NetworkError
 from engine.kernel import namespaces
 from engine.network import ports
-from engine.network.addresses import bridge_mac, container_mac
+from engine.network.addresses import bridge_mac
 from engine.network.ruleset import MARK, Port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from engine.network import ports
-from engine.network.addresses import Subnet
+    from engine.network.addresses import Subnet
 
 P = ParamSpec("P")
 T = TypeVar("T")
 _RULE_PRIORITY = 100
-_UP = 1
-INSIDE = "eth0"
+_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 def _speaking(function: Callable[P, T]) -> Callable[P, T]:
@@ -115,17 +115,21 @@ def route_loopback(bridge: str, *, loopback: bool) -> None:
 
 
 @_speaking
-def ensure_ports(bridge: str, tag: str, *, reflecting: Collection[str]) -> None:
-    """Put every port of ours on the bridge, and remove those without an alias: their worker died between two steps.
+def ensure_ports(tag: str, bridge_of: Callable[[str], str | None], *, reflecting: Collection[str]) -> None:
+    """Put every port of ours on its bridge, and remove those without an alias or a network: their worker died between
+    two steps, or their network is gone.
 
-    `reflecting`: containers that may reach themselves through the bridge.
+    `bridge_of` says which bridge an address belongs to; `reflecting`: containers that may reach themselves through it.
     """
     links = ports.all_links()
-    found = ports.attached_among(links, tag)
-    known = {port.index for port in found}
+    indexes = {link.name: link.index for link in links}
+    known = set()
     with IPRoute() as ipr:
-        index = _index(ipr, bridge)
-        for port in found:
+        for port in ports.attached_among(links, tag):
+            index = indexes.get(bridge_of(port.address) or "")
+            if index is None:
+                continue
+            known.add(port.index)
             if port.master != index:
                 ipr.link("set", index=port.index, master=index, state="up")
             if port.container_id in reflecting:
@@ -136,22 +140,51 @@ def ensure_ports(bridge: str, tag: str, *, reflecting: Collection[str]) -> None:
                     ipr.link("del", index=link.index)
 
 
-@_speaking
-def is_bridge_intact(name: str, subnet: Subnet) -> bool:
-    with IPRoute() as ipr:
-        link = _find(ipr, name)
-        if link is None or not link["flags"] & _UP:
-            return False
-        addresses = {address.get_attr("IFA_ADDRESS") for address in ipr.get_addr(index=link["index"])}
-        return subnet.gateway in addresses
+@dataclass(frozen=True, slots=True)
+class HostSide:
+    """What the kernel has now: `bridges` are up, with their addresses; `marked` have the routing rule."""
+
+    attached: tuple[ports.Attached, ...]
+    bridges: Mapping[str, frozenset[str]]
+    indexes: Mapping[str, int]
+    marked: frozenset[str]
+
+    def has_bridge(self, name: str, gateway: str, *, loopback: bool) -> bool:
+        """Whether it is as `ensure_bridge` and `ensure_mark_rule` make it."""
+        return (
+            gateway in self.bridges.get(name, ())
+            and name in self.marked
+            and sysctl_value("all", "src_valid_mark") == "1"
+            and sysctl_value(name, "route_localnet") == str(int(loopback))
+        )
+
+    def is_on(self, port: ports.Attached, bridge: str | None) -> bool:
+        return bridge is not None and port.master == self.indexes.get(bridge)
 
 
 @_speaking
-def attached(tag: str, bridge: str) -> list[tuple[ports.Attached, bool]]:
-    """Our ports, each with whether it is on the bridge."""
+def host_side(tag: str, prefix: str) -> HostSide:
+    """One look at everything of ours; `prefix` is what the bridges' names start with."""
     links = ports.all_links()
-    index = next((link.index for link in links if link.name == bridge), -1)
-    return [(port, port.master == index) for port in ports.attached_among(links, tag)]
+    ours = {link.index: link for link in links if link.name.startswith(prefix)}
+    addresses: dict[str, set[str]] = {link.name: set() for link in ours.values() if link.is_up}
+    with IPRoute() as ipr:
+        for address in ipr.get_addr(family=AF_INET):
+            link = ours.get(address["index"])
+            if link is not None and link.is_up:
+                addresses[link.name].add(address.get_attr("IFA_ADDRESS"))
+        marked = {rule.get_attr("FRA_IIFNAME") for rule in ipr.get_rules(priority=_RULE_PRIORITY)}
+    return HostSide(
+        attached=tuple(ports.attached_among(links, tag)),
+        bridges={name: frozenset(found) for name, found in addresses.items()},
+        indexes={link.name: link.index for link in ours.values()},
+        marked=frozenset(filter(None, marked)),
+    )
+
+
+def attached(tag: str) -> list[ports.Attached]:
+    """Our ports; those of one container in the order of its interfaces."""
+    return ports.attached_among(ports.all_links(), tag)
 
 
 @_speaking
@@ -167,62 +200,94 @@ def ensure_mark_rule(bridge: str) -> None:
             ipr.rule("add", priority=_RULE_PRIORITY, iifname=bridge, fwmark=0, fwmask=MARK, action="prohibit", table=0)
 
 
-@_speaking
-def has_mark_rule(bridge: str) -> bool:
-    with IPRoute() as ipr:
-        return _has_mark_rule(ipr, bridge) and sysctl_value("all", "src_valid_mark") == "1"
-
-
 def _has_mark_rule(ipr: IPRoute, bridge: str) -> bool:
     return any(rule.get_attr("FRA_IIFNAME") == bridge for rule in ipr.get_rules(priority=_RULE_PRIORITY))
 
 
-@_speaking
-def connect(
-    *, tag: str, bridge: str, netns: Path, address: str, offset: int, container_id: str, reflects: bool
-) -> Port:
-    """A pair of interfaces: one on the bridge, and `eth0` in the network namespace, not yet up there.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Joint:
+    """A pair of interfaces to be: `port` on the bridge, `inside` in the container.
 
     `reflects`: what it sends may come back by the same port, as when it calls a port that it publishes.
-
-    The name comes from the address, so two containers can never hold one.
     """
-    port = Port(f"{ports.port_prefix(tag)}{offset:x}", container_mac(address), address)
-    disconnect(port.interface)
-    with IPRoute() as ipr:
-        bridge_index = _index(ipr, bridge)
-        namespace = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            peer = {"ifname": INSIDE, "net_ns_fd": namespace, "address": port.mac}
-            ipr.link("add", ifname=port.interface, kind="veth", peer=peer)
-        finally:
-            os.close(namespace)
-        index = _index(ipr, port.interface)
-        ipr.link("set", index=index, ifalias=ports.alias(tag, container_id, address))
-        _sysctl(port.interface, "disable_ipv6", 1, family="ipv6")
-        ipr.link("set", index=index, master=bridge_index, state="up")
-        if reflects:
-            ipr.brport("set", index=index, mode=1)
-    return port
+
+    bridge: str
+    port: Port
+    inside: str
+    alias: str
+    reflects: bool
 
 
 @_speaking
-def configure_inside(netns: Path, address: str, subnet: Subnet) -> None:
-    """In the container's namespace: loopback, the address, the way out, and `ping` and low ports without rights."""
-    namespaces.in_netns(netns, lambda: _configure_inside(address, subnet))
-
-
-def _configure_inside(address: str, subnet: Subnet) -> None:
-    _sysctl("default", "disable_ipv6", 1, family="ipv6")
-    _sysctl(INSIDE, "disable_ipv6", 1, family="ipv6")
-    Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647", "ascii")
-    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", "ascii")
+def connect(joint: Joint, netns: Path) -> None:
+    """Make it. The inner end is not yet up."""
+    disconnect(joint.port.interface)
     with IPRoute() as ipr:
-        ipr.link("set", index=_index(ipr, "lo"), state="up")
-        index = _index(ipr, INSIDE)
-        ipr.addr("add", index=index, address=address, prefixlen=subnet.prefix_length)
+        bridge_index = _index(ipr, joint.bridge)
+        namespace = os.open(netns, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            peer = {"ifname": joint.inside, "net_ns_fd": namespace, "address": joint.port.mac}
+            ipr.link("add", ifname=joint.port.interface, kind="veth", peer=peer)
+        finally:
+            os.close(namespace)
+        index = _index(ipr, joint.port.interface)
+        ipr.link("set", index=index, ifalias=joint.alias)
+        _sysctl(joint.port.interface, "disable_ipv6", 1, family="ipv6")
+        ipr.link("set", index=index, master=bridge_index, state="up")
+        if joint.reflects:
+            ipr.brport("set", index=index, mode=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Inside:
+    """One interface of a container. `leads_out`: its network has a way out."""
+
+    name: str
+    address: str
+    subnet: Subnet
+    leads_out: bool
+
+
+@_speaking
+def configure_inside(netns: Path, interfaces: Sequence[Inside]) -> None:
+    """In a new container's namespace: loopback, the addresses, the way out, and `ping` and low ports without rights."""
+
+    def configure() -> None:
+        _sysctl("default", "disable_ipv6", 1, family="ipv6")
+        Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647", "ascii")
+        Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", "ascii")
+        with IPRoute() as ipr:
+            ipr.link("set", index=_index(ipr, "lo"), state="up")
+            _bring_up(ipr, interfaces)
+            _lead_out(ipr, interfaces)
+
+    namespaces.in_netns(netns, configure)
+
+
+@_speaking
+def reconfigure_inside(netns: Path, interfaces: Sequence[Inside], *, new: Sequence[Inside] = ()) -> None:
+    """After a change: `new` ones get their address, and what has no way out any more gets another."""
+
+    def configure() -> None:
+        with IPRoute() as ipr:
+            _bring_up(ipr, new)
+            _lead_out(ipr, interfaces)
+
+    namespaces.in_netns(netns, configure)
+
+
+def _bring_up(ipr: IPRoute, interfaces: Sequence[Inside]) -> None:
+    for one in interfaces:
+        _sysctl(one.name, "disable_ipv6", 1, family="ipv6")
+        index = _index(ipr, one.name)
+        ipr.addr("add", index=index, address=one.address, prefixlen=one.subnet.prefix_length)
         ipr.link("set", index=index, state="up")
-        ipr.route("add", dst="default", gateway=subnet.gateway)
+
+
+def _lead_out(ipr: IPRoute, interfaces: Sequence[Inside]) -> None:
+    """By the first network that has a way out, unless there is one already."""
+    if not ipr.get_default_routes(family=AF_INET) and (leading := [one for one in interfaces if one.leads_out]):
+        ipr.route("add", dst="default", gateway=leading[0].subnet.gateway)
 
 
 @_speaking
@@ -254,14 +319,14 @@ def host_addresses() -> set[str]:
         return {address.get_attr("IFA_ADDRESS") for address in ipr.get_addr()}
 
 
-@_speaking
-def routed_networks(*, except_interface: str) -> list[tuple[str, str]]:
-    """(destination in CIDR, interface) of each IPv4 route but default ones and those of one interface."""
-    with IPRoute() as ipr:
-        names = {link.index: link.name for link in ports.all_links()}
-        found = []
-        for route in ipr.get_routes(family=2, table=254):
-            destination, interface = route.get_attr("RTA_DST"), names.get(route.get_attr("RTA_OIF"), "")
-            if destination is not None and interface != except_interface:
-                found.append((f"{destination}/{route['dst_len']}", interface))
-        return found
+def is_forwarding() -> bool:
+    return _IP_FORWARD.read_text("ascii").strip() == "1"
+
+
+def enable_forwarding() -> None:
+    if not is_forwarding():
+        try:
+            _IP_FORWARD.write_text("1", "ascii")
+        except OSError as error:
+            msg = f"Forwarding (net.ipv4.ip_forward) could not be switched on: {error.strerror}."
+            raise NetworkError(msg) from error

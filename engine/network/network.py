@@ -3,48 +3,57 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import logging
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, NetworkError
+from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
-from engine.network import conntrack, firewall, links, ruleset
+from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
-from engine.network.ports import counted, port_prefix
+from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
+from engine.network.links import Inside, Joint
+from engine.network.names import NOWHERE, Names
 from engine.network.published import PublishedFiles
 from engine.network.reservations import Reservations
 from engine.network.resolvers import resolv_conf
+from engine.network.routes import routed_networks
+from engine.network.rules import Rules, firsts
 from engine.network.ruleset import Forward, Port
+from engine.network.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from engine.config import EngineConfig
+    from engine.network.ports import Attached
     from engine.network.published import Published
 
-AllPublished: TypeAlias = "dict[str, tuple[Published, ...]]"  # by container id
 logger = logging.getLogger(__name__)
-_IP_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 
 
 class Network:
-    """The default network of one engine. Needs root. Safe to use from several threads.
+    """All networks of one engine. Needs root. Safe to use from several threads.
 
-    Addresses are given out by the database, which should not hand out one again right away.
+    Networks and addresses are given out by the database, which should not hand out one again right away. What was
+    defined of a network is kept from its first container on until `forget_network`.
     """
 
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self._subnet = Subnet.parse(config.network)
         self._lock = threading.Lock()
-        self._rules: str | None = None
+        self._rules = Rules(config)
+        self._definitions = DefinitionFiles(config.run / "networks")
         self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
-        self._counting: frozenset[str] = frozenset()
-        self._ports_of: dict[str, list[str]] = {}
+        self._names = Names(config)
+        self._traffic = Traffic(config.tag)
+
+    @property
+    def default(self) -> NetworkDefinition:
+        return NetworkDefinition(number=0, subnet=self._subnet)
 
     @property
     def gateway(self) -> str:
@@ -54,21 +63,25 @@ class Network:
     def subnet(self) -> str:
         return str(self._subnet.network)
 
-    @property
-    def prefix_length(self) -> int:
-        return self._subnet.prefix_length
-
     def addresses(self) -> Iterator[str]:
-        """Every address that a container may have, in order."""
+        """Every address that a container may have in the default network, in order."""
         return self._subnet.usable()
 
-    def resolv_conf(
-        self, *, servers: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()
-    ) -> str:
-        return resolv_conf(servers=servers, search=search, options=options)
+    resolv_conf = staticmethod(resolv_conf)
+
+    def networks(self) -> list[NetworkDefinition]:
+        """The default one, and those that have had a container."""
+        return [self.default, *self._definitions.all()]
+
+    def _network_of(self, address: str) -> NetworkDefinition | None:
+        return next((one for one in self.networks() if one.subnet.contains(address)), None)
+
+    def _bridge_of(self, address: str) -> str | None:
+        network = self._network_of(address)
+        return None if network is None else network.bridge(self._config.tag)
 
     def ensure(self) -> None:
-        """Bridge, firewall, routing rule and forwarding as they must be; what is attached stays attached.
+        """Bridges, firewall, routing rules, names and forwarding as they must be; what is attached stays attached.
 
         Idempotent, and the repair of whatever `is_intact` found. The rules come first: nothing is forwarded before
         they hold.
@@ -76,33 +89,36 @@ class Network:
         Raises:
             NetworkError: with what the kernel or nft said.
         """
-        bridge = self._config.bridge
         with self._lock:
-            before = {*self._forget_detached(), *self._led_by_rules()}
-            self._ensure_rules()
-            links.ensure_mark_rule(bridge)
-            links.ensure_bridge(bridge, self._subnet, loopback=self._publishes_on_loopback())
-            links.ensure_ports(bridge, self._config.tag, reflecting=self._published.all().keys())
-            _enable_forwarding()
+            before = {*self._forget_detached(), *self._rules.led()}
+            self._load_rules()
+            for network in self.networks():
+                self._ensure_bridge(network)
+            links.ensure_ports(self._config.tag, self._bridge_of, reflecting=self._published.all().keys())
+            links.enable_forwarding()
             chain = firewall.foreign_forward_policy()
             if chain is not None:
-                firewall.let_through(bridge, chain)
+                firewall.let_through(bridge_prefix(self._config.tag), chain)
             self._hold_ports()
+            self._names.reload()  # a bridge that was made anew has another socket
             conntrack.forget_flows({*before, *(one for ports in self._published.all().values() for one in ports)})
 
+    def _ensure_bridge(self, network: NetworkDefinition) -> None:
+        bridge = network.bridge(self._config.tag)
+        links.ensure_mark_rule(bridge)
+        links.ensure_bridge(bridge, network.subnet, loopback=bridge in self._bridges_to_loopback())
+        self._names.begin(network)
+
     def _forget_detached(self) -> list[Published]:
-        """What died between two steps publishes nothing. What it published until now."""
-        attached = self.attached()
+        """What died between two steps publishes nothing and has no name. What it published until now."""
+        found = links.attached(self._config.tag)
         gone: list[Published] = []
-        for container_id in self._published.all().keys() - attached.keys():
+        for container_id in self._published.all().keys() - {port.container_id for port in found}:
             gone += self._published.of(container_id)
             self._published.forget(container_id)
             self._reservations.release(container_id)
+        self._names.prune((port.container_id, port.address) for port in found)
         return gone
-
-    def _led_by_rules(self) -> set[Published]:
-        listed = firewall.listing(self._config.table)
-        return set() if listed is None else {one.published for one in ruleset.read_listing(listed).forwards}
 
     def _hold_ports(self) -> None:
         """After a restart of this process: hold again what running containers publish."""
@@ -117,21 +133,35 @@ class Network:
         """Whether everything that `ensure` makes is still there, unchanged. About 15 ms; changes nothing."""
         with self._lock:
             published = self._published.all()
-            return self._is_host_side_intact(published) and self._are_rules_intact(published) and self._is_let_through()
+            side = links.host_side(self._config.tag, bridge_prefix(self._config.tag))
+            return (
+                self._is_host_side_intact(side)
+                and self._rules.are_intact(side.attached, published)
+                and self._is_let_through()
+                and self._names.is_intact()
+            )
 
     def attach(
-        self, container_id: str, address: str, *, namespace: int | None = None, published: Sequence[Published] = ()
+        self,
+        container_id: str,
+        where: str | Sequence[Endpoint],
+        *,
+        namespace: int | None = None,
+        published: Sequence[Published] = (),
     ) -> Path:
-        """Give a container its network namespace with `eth0`, lead ports of the host to it, and say where it is bound.
+        """Give a container its network namespace, an interface in each network, and say where it is bound.
 
+        `where`: its places in networks, or its address in the default one. `eth0` is in the first network; ports of the
+        host lead there. Without networks there is the loopback only.
         Idempotent: an earlier attachment of this container is replaced. On error nothing is left. `namespace`: an empty
         one that belongs to the container's user namespace; without it one of the host's root is made.
 
         Raises:
             PortTaken: somebody else has one of the ports.
-            NetworkError: the address is not of this network, or the kernel refused.
+            HostUnfit: a network with names, and no name server on this host.
+            NetworkError: a network is in the way of a route of this host, an address is in use, or the kernel refused.
         """
-        address = self._subnet.check(address)
+        endpoints = self.places(where)
         netns = self._netns(container_id)
         netns.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
@@ -141,8 +171,8 @@ class Network:
             else:
                 namespaces.bind_netns(namespace, netns)
             with self._lock:
-                self._connect(container_id, netns, address, published)
-            links.configure_inside(netns, address, self._subnet)
+                self._connect_all(container_id, netns, endpoints, published)
+            links.configure_inside(netns, [_inside(number, one) for number, one in enumerate(endpoints)])
         except Exception as error:  # whatever it is, nothing is left
             self._give_back(container_id)
             if not isinstance(error, OSError):
@@ -158,35 +188,158 @@ class Network:
         except (EngineError, OSError):
             logger.exception("the network of container %s could not be taken away", container_id[:12])
 
-    def _connect(self, container_id: str, netns: Path, address: str, published: Sequence[Published]) -> None:
-        """The interface, the file, then the rules."""
-        self._refuse_second_use(container_id, address)
-        port = links.connect(
-            tag=self._config.tag,
-            bridge=self._config.bridge,
-            netns=netns,
-            address=address,
-            offset=self._subnet.offset(address),
-            container_id=container_id,
-            reflects=bool(published),
-        )
-        self._published.save(container_id, published)
-        firewall.load(ruleset.add(self._config.table, port, [Forward(one, address) for one in published]))
-        if published:
-            links.route_loopback(self._config.bridge, loopback=self._publishes_on_loopback())
+    def places(self, where: str | Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Those that `attach` makes of `where`.
+
+        Raises:
+            NetworkError: the address is not one of the default network.
+        """
+        return [Endpoint(network=self.default, address=where)] if isinstance(where, str) else where
+
+    def _connect_all(
+        self, container_id: str, netns: Path, endpoints: Sequence[Endpoint], published: Sequence[Published]
+    ) -> None:
+        """The interfaces, the files, then the rules."""
+        for port in self._of(container_id):
+            links.disconnect(port.name)
+            self._rules.silence(port.port)
+            self._mislead(container_id, port.address)
+        leads_out = any(not one.network.is_internal for one in endpoints)
+        made = [
+            self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
+            for number, endpoint in enumerate(endpoints)
+        ]
+        self._published.save(container_id, published if made else ())
+        led = [Forward(one, made[0].address) for one in published] if made else []
+        if made:
+            self._rules.add(made, led)
+        if any(endpoint.network.has_names for endpoint in endpoints):
+            self._names.reload()
+        if led:
+            self._route_loopback()
             conntrack.forget_flows(published)
 
+    def _join(
+        self, container_id: str, netns: Path, endpoint: Endpoint, number: int, *, reflects: bool, leads_out: bool
+    ) -> Port:
+        """One interface, which may not speak yet. The network is made if this is its first container."""
+        self._refuse_second_use(container_id, endpoint.address)
+        self._begin(endpoint.network)
+        tag, address, inside = self._config.tag, endpoint.address, _inside(number, endpoint).name
+        port = Port.of(ports.port_name(tag, endpoint.network, address), address)
+        alias = ports.alias(tag, container_id, address, inside)
+        bridge = endpoint.network.bridge(tag)
+        links.connect(Joint(bridge=bridge, port=port, inside=inside, alias=alias, reflects=reflects), netns)
+        self._names.add(container_id, endpoint, leads_out=leads_out)
+        return port
+
+    def _begin(self, network: NetworkDefinition) -> None:
+        if network in self.networks():
+            return
+        self._names.refuse_missing()
+        stale = next((one for one in self.networks() if one.number == network.number), None)
+        if stale is not None and not any(self._is_in(port, stale.number) for port in links.attached(self._config.tag)):
+            self._remove_bridge(stale.number)  # of a database that is not today's
+        self._refuse_overlap(network)
+        self._definitions.save(network)
+        self._load_rules()
+        self._ensure_bridge(network)
+
+    def _refuse_overlap(self, network: NetworkDefinition) -> None:
+        overlaps = network.subnet.network.overlaps
+        found = [one for one in self.networks() if overlaps(one.subnet.network) or one.number == network.number]
+        ours = [str(one.subnet) for one in found]
+        if ours:
+            msg = f"The network {network.subnet} overlaps another network ({ours[0]}). Remove it, and create it with another subnet."
+            raise NetworkError(msg)
+        others = [name for _, name in self._overlapping(network.subnet)]
+        if others:
+            msg = f"The network {network.subnet} overlaps a route of this host ({others[0]}). Remove it, and create it with another subnet."
+            raise NetworkError(msg)
+
     def _refuse_second_use(self, container_id: str, address: str) -> None:
-        for other, _ in links.attached(self._config.tag, self._config.bridge):
+        for other in links.attached(self._config.tag):
             if other.address == address and other.container_id != container_id:
                 msg = f"The address {address} is in use by container {other.container_id[:12]}."
                 raise NetworkError(msg, subject=container_id)
-            if other.container_id == container_id:
-                links.disconnect(other.name)
-                self._forget(other.container_id, other.port)
+
+    def connect(self, container_id: str, endpoint: Endpoint, published: Sequence[Published] = ()) -> None:
+        """Put a running container into one more network: the next free `eth…`. Idempotent.
+
+        `published`: if it was in none, these ports of the host lead there.
+
+        Raises:
+            NetworkError, PortTaken, HostUnfit: as of `attach`; nothing is changed.
+        """
+        if not self._of(container_id):
+            self._reservations.take(container_id, published)
+            self._published.save(container_id, published)
+        with self._lock:
+            found = self._of(container_id)
+            if any(port.address == endpoint.address for port in found):
+                return
+            self._traffic.forget()
+            try:
+                self._connect_one_more(container_id, endpoint, found)
+            except EngineError:
+                self._take_out(container_id, endpoint.network.number)
+                raise
+            finally:
+                self._names.reload()
+
+    def _connect_one_more(self, container_id: str, endpoint: Endpoint, found: Sequence[Attached]) -> None:
+        netns, published = self._netns(container_id), self._published.of(container_id)
+        number = max((port.number for port in found), default=-1) + 1
+        inside = [*map(self._inside_of, found), _inside(number, endpoint)]
+        leads_out = any(one.leads_out for one in inside)
+        port = self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
+        self._names.lead_out(container_id, endpoint.servers, leads_out=leads_out)
+        self._rules.add([port], () if found else [Forward(one, port.address) for one in published])
+        links.reconfigure_inside(netns, inside, new=inside[-1:])
+        if published and not found:
+            self._route_loopback()
+
+    def disconnect(self, container_id: str, number: int) -> None:
+        """Take a running container out of a network. Its published ports then lead to its next one. Idempotent.
+
+        Raises:
+            NetworkError: the kernel refused.
+        """
+        with self._lock:
+            servers = self._names.servers_of(container_id)
+            self._take_out(container_id, number)
+            left = [self._inside_of(port) for port in self._of(container_id)]
+            self._names.lead_out(container_id, servers, leads_out=any(one.leads_out for one in left))
+            self._names.reload()
+            if self._netns(container_id).exists():
+                links.reconfigure_inside(self._netns(container_id), left)
+
+    def _take_out(self, container_id: str, number: int) -> None:
+        self._traffic.forget()
+        for port in self._of(container_id):
+            if self._is_in(port, number):
+                links.disconnect(port.name)
+                self._rules.silence(port.port)
+        self._names.remove(container_id, number=number)
+        if not self._of(container_id):
+            self._published.forget(container_id)
+            self._reservations.release(container_id)
+        self._load_rules()
+        self._route_loopback()
+
+    def _is_in(self, port: Attached, number: int) -> bool:
+        network = self._network_of(port.address)
+        return network is not None and network.number == number
+
+    def _inside_of(self, port: Attached) -> Inside:
+        network = self._network_of(port.address) or self.default
+        return Inside(port.inside, port.address, network.subnet, leads_out=not network.is_internal)
+
+    def _of(self, container_id: str) -> list[Attached]:
+        return [port for port in links.attached(self._config.tag) if port.container_id == container_id]
 
     def detach(self, container_id: str) -> None:
-        """Remove a container's interface, its leave to speak, its published ports and its namespace. Idempotent.
+        """Remove a container's interfaces, its leave to speak, its ports, its names and its namespace. Idempotent.
 
         Goes on past what fails.
 
@@ -194,60 +347,61 @@ class Network:
             EngineError, OSError: something could not be taken away; all the rest was tried.
         """
 
-        def forget(port: Port) -> None:
+        def forget(port: Attached) -> None:
             with self._lock:
-                self._forget(container_id, port)
+                self._rules.silence(port.port)
+                self._mislead(container_id, port.address)
 
         with contextlib.ExitStack() as stack:  # from the last to the first, whatever becomes of the others
             stack.callback(namespaces.delete_netns, self._netns(container_id))
             stack.callback(self._reservations.release, container_id)
             stack.callback(self._published.forget, container_id)
-            for attached, _ in links.attached(self._config.tag, self._config.bridge):
-                if attached.container_id == container_id:
-                    stack.callback(forget, attached.port)
-                    stack.callback(links.disconnect, attached.name)  # some 40 ms in the kernel, so not under the lock
+            stack.callback(self._forget_names, container_id)
+            for attached in self._of(container_id):
+                stack.callback(forget, attached)
+                stack.callback(links.disconnect, attached.name)  # some 40 ms in the kernel, so not under the lock
 
-    def _forget(self, container_id: str, port: Port) -> None:
+    def _forget_names(self, container_id: str) -> None:
+        with self._lock:
+            if self._names.remove(container_id):
+                self._names.reload()
+
+    def _mislead(self, container_id: str, address: str) -> None:
         published = self._published.of(container_id)
-        table = self._config.table
-        forwards = [Forward(one, port.address) for one in published]
-        for script in filter(None, (ruleset.delete_port(table, port), ruleset.delete_forwards(table, forwards))):
-            try:
-                firewall.load(script)
-            except (
-                EngineError
-            ) as error:  # somebody flushed them; the reconciler brings the rules back without this port
-                logger.info("the firewall had no port %s: %s", port.interface, error)
+        self._rules.mislead(Forward(one, address) for one in published)
         self._published.forget(container_id)
         if published:
-            links.route_loopback(self._config.bridge, loopback=self._publishes_on_loopback())
+            self._route_loopback()
             conntrack.forget_flows(published)
 
     def published(self, container_id: str) -> tuple[Published, ...]:
         """The ports of the host that lead to this container now."""
         return self._published.of(container_id)
 
-    def _publishes_on_loopback(self) -> bool:
-        return _reach_loopback(self._published.all())
+    def _route_loopback(self) -> None:
+        to_loopback = self._bridges_to_loopback()
+        for network in self.networks():
+            bridge = network.bridge(self._config.tag)
+            links.route_loopback(bridge, loopback=bridge in to_loopback)
+
+    def _bridges_to_loopback(self) -> set[str | None]:
+        """Those of networks where a port of the host's loopback leads to."""
+        firsts, published = self.attached(), self._published.all()
+        reached = {name for name, found in published.items() if any(one.reaches_loopback for one in found)}
+        return {self._bridge_of(firsts[name]) for name in reached & firsts.keys()}
 
     def attached(self) -> dict[str, str]:
-        """Container ids that have an interface of this network, with their addresses."""
-        found = links.attached(self._config.tag, self._config.bridge)
-        return {port.container_id: port.address for port, _ in found}
+        """Addresses of all attached containers, by container id: of their first networks."""
+        return firsts(links.attached(self._config.tag))
+
+    def networks_of(self, container_id: str) -> dict[int, str]:
+        """Its address in each network that it is in now, by the network's number."""
+        found = {port.address: self._network_of(port.address) for port in self._of(container_id)}
+        return {network.number: address for address, network in found.items() if network is not None}
 
     def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Bytes that each of these containers has received and sent; without those that have no port.
-
-        One read of the host's side of all ports. Whose they are is asked for again when there are other containers.
-        """
-        asked, host_side = frozenset(container_ids), counted()
-        if asked != self._counting:
-            self._counting = asked
-            found = [port for port, _ in links.attached(self._config.tag, self._config.bridge)]
-            self._ports_of = {one: [port.name for port in found if port.container_id == one] for one in asked}
-        # What came in on the host's side, the container has sent.
-        sums = {one: [host_side.get(name, (0, 0)) for name in names] for one, names in self._ports_of.items() if names}
-        return {one: (sum(out for _, out in both), sum(came for came, _ in both)) for one, both in sums.items()}
+        """Bytes that each of these containers has received and sent; without those that have no port."""
+        return self._traffic.of(container_ids)
 
     def namespaces(self) -> set[str]:
         """First 12 digits of the ids of the containers that have a network namespace here."""
@@ -259,9 +413,45 @@ class Network:
         namespaces.delete_netns(self._netns(short_id))
 
     def collisions(self) -> list[tuple[str, str]]:
-        """(network, interface) of each route of this host that overlaps this network."""
-        others = links.routed_networks(except_interface=self._config.bridge)
-        return [(text, name) for text, name in others if self._subnet.network.overlaps(ipaddress.IPv4Network(text))]
+        """(network, interface) of each route of this host that overlaps the default network."""
+        return self._overlapping(self._subnet)
+
+    def _overlapping(self, subnet: Subnet) -> list[tuple[str, str]]:
+        others = routed_networks(but=bridge_prefix(self._config.tag))
+        return [(str(network), name) for network, name in others if subnet.network.overlaps(network)]
+
+    def forget_network(self, number: int) -> None:
+        """Remove a network's bridge and all that is kept of it. Idempotent.
+
+        Raises:
+            WrongState: a container is still in it.
+            NetworkError: the kernel refused.
+        """
+        with self._lock:
+            users = [port.container_id for port in links.attached(self._config.tag) if self._is_in(port, number)]
+            if users:
+                msg = f"The network is in use by containers: {', '.join(name[:12] for name in users)}."
+                raise WrongState(msg, subject=str(number))
+            self._remove_bridge(number)
+
+    def _remove_bridge(self, number: int) -> None:
+        self._definitions.forget(number)
+        self._names.forget(number)
+        self._names.reload()
+        self._load_rules()
+        links.remove_bridge(f"{bridge_prefix(self._config.tag)}{number:04x}")
+
+    def set_names(self, container_id: str, endpoint: Endpoint) -> bool:
+        """Have others in that network find a running container by these names; whether that was new."""
+        with self._lock:
+            before = next(
+                (one for one in self._names.of(endpoint.network.number) if one.container_id == container_id), None
+            )
+            if before is None or before.names == endpoint.names:
+                return False
+            self._names.add(container_id, endpoint, leads_out=before.server != NOWHERE)
+            self._names.reload()
+            return True
 
     def remove(self) -> None:
         """Take everything away, attached containers' interfaces included. Idempotent."""
@@ -269,72 +459,36 @@ class Network:
             self.detach(container_id)
         for short_id in self.namespaces():
             self.detach_leftover(short_id)
+        prefix = bridge_prefix(self._config.tag)
         with self._lock:
-            firewall.take_back(self._config.bridge)
-            links.remove_bridge(self._config.bridge)
-            firewall.load(ruleset.delete_tables(self._config.table))
-            self._rules = None
+            firewall.take_back(prefix)
+            self._names.remove_all()
+            for network in self.networks():
+                links.remove_bridge(network.bridge(self._config.tag))
+                self._definitions.forget(network.number)
+            self._rules.remove()
             self._forget_detached()
 
     def _netns(self, container_id: str) -> Path:
         return self._config.run / "netns" / container_id[:12]
 
-    def _ensure_rules(self) -> None:
-        script = ruleset.ruleset(
-            table=self._config.table,
-            bridge=self._config.bridge,
-            prefix=port_prefix(self._config.tag),
-            network=self.subnet,
-            gateway=self.gateway,
-            ports=[port.port for port, _ in links.attached(self._config.tag, self._config.bridge)],
-            forwards=_forwards(self._published.all(), self.attached()),
-        )
-        firewall.load(script)
-        listed = firewall.listing(self._config.table)
-        self._rules = None if listed is None else ruleset.read_listing(listed).rules
+    def _load_rules(self) -> None:
+        self._rules.load(self.networks(), links.attached(self._config.tag), self._published.all())
 
-    def _is_host_side_intact(self, published: AllPublished) -> bool:
-        bridge = self._config.bridge
+    def _is_host_side_intact(self, side: links.HostSide) -> bool:
+        to_loopback, tag = self._bridges_to_loopback(), self._config.tag
+        wanted = [(network.bridge(tag), network.subnet.gateway) for network in self.networks()]
         return (
-            _IP_FORWARD.read_text("ascii").strip() == "1"
-            and links.is_bridge_intact(bridge, self._subnet)
-            and links.sysctl_value(bridge, "route_localnet") == str(int(_reach_loopback(published)))
-            and links.has_mark_rule(bridge)
-        )
-
-    def _are_rules_intact(self, published: AllPublished) -> bool:
-        """Nothing is led anywhere that no container asked for; one that is being detached still has its file."""
-        listed = firewall.listing(self._config.table)
-        if listed is None or self._rules is None:
-            return False
-        seen = ruleset.read_listing(listed)
-        found = links.attached(self._config.tag, self._config.bridge)
-        addresses = {port.container_id: port.address for port, _ in found}
-        return (
-            seen.rules == self._rules
-            and {port.port for port, _ in found} <= seen.ports
-            and _forwards(published, addresses) <= seen.forwards
-            and {one.published for one in seen.forwards} <= {one for ports in published.values() for one in ports}
-            and all(on_bridge for _, on_bridge in found)
+            links.is_forwarding()
+            and all(side.has_bridge(name, gateway, loopback=name in to_loopback) for name, gateway in wanted)
+            and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
         )
 
     def _is_let_through(self) -> bool:
         chain = firewall.foreign_forward_policy()
-        return chain is None or firewall.is_let_through(self._config.bridge, chain)
+        return chain is None or firewall.is_let_through(bridge_prefix(self._config.tag), chain)
 
 
-def _reach_loopback(published: AllPublished) -> bool:
-    return any(one.reaches_loopback for ports in published.values() for one in ports)
-
-
-def _forwards(published: AllPublished, addresses: dict[str, str]) -> set[Forward]:
-    return {Forward(one, addresses[name]) for name in published.keys() & addresses for one in published[name]}
-
-
-def _enable_forwarding() -> None:
-    if _IP_FORWARD.read_text("ascii").strip() != "1":
-        try:
-            _IP_FORWARD.write_text("1", "ascii")
-        except OSError as error:
-            msg = f"Forwarding (net.ipv4.ip_forward) could not be switched on: {error.strerror}."
-            raise NetworkError(msg) from error
+def _inside(number: int, endpoint: Endpoint) -> Inside:
+    network = endpoint.network
+    return Inside(f"eth{number}", endpoint.address, network.subnet, leads_out=not network.is_internal)

@@ -1,7 +1,8 @@
 """Which ports of ours the kernel has.
 
-A container's port on the bridge carries, as its alias, whose it is: `berth-<tag> <container id> <address>`. The kernel
-is so the only record of what is attached, and it ends with the interface.
+A container's port on a bridge carries, as its alias, whose it is and what its other end is called in the container:
+`berth-<tag> <container id> <address> <eth…>`. The kernel is so the only record of what is attached, and it ends with the
+interface. An alias without the last word is of an earlier version, which had one network.
 
 The list is read every two seconds and at each start; pyroute2 takes 1 ms a link for it, this 0.03. Source: rtnetlink(7).
 """
@@ -15,11 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.network.addresses import container_mac
+from engine.network.addresses import address_code
 from engine.network.ruleset import Port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from engine.network.definition import NetworkDefinition
 
 _GETLINK, _NEWLINK, _DONE, _ERROR = 18, 16, 3, 2
 _REQUEST_DUMP, _INTERRUPTED = 0x301, 0x10
@@ -28,6 +31,8 @@ _SKIP_STATISTICS = 1 << 3
 _NLMSG, _IFINFO, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BxHiII"), struct.Struct("=HH")
 _BUFFER_BYTES = 1 << 17
 _TRIES = 10
+_UP = 1
+FIRST = "eth0"  # the interface of a container's first network
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class Link:
     name: str
     master: int
     alias: str
+    is_up: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +55,16 @@ class Attached:
     master: int
     container_id: str
     address: str
+    inside: str
+
+    @property
+    def number(self) -> int:
+        """Of the interface in the container."""
+        return int(self.inside.removeprefix("eth"))
 
     @property
     def port(self) -> Port:
-        return Port(self.name, container_mac(self.address), self.address)
+        return Port.of(self.name, self.address)
 
 
 def port_prefix(tag: str) -> str:
@@ -60,17 +72,24 @@ def port_prefix(tag: str) -> str:
     return f"v{tag}"
 
 
-def alias(tag: str, container_id: str, address: str) -> str:
-    return f"berth-{tag} {container_id} {address}"
+def port_name(tag: str, network: NetworkDefinition, address: str) -> str:
+    """It comes from the address, so two containers can never hold one; networks do not overlap."""
+    code = address_code(address) if network.number else f"{network.subnet.offset(address):x}"
+    return f"{port_prefix(tag)}{code}"
+
+
+def alias(tag: str, container_id: str, address: str, inside: str) -> str:
+    return f"berth-{tag} {container_id} {address} {inside}"
 
 
 def attached_among(links: list[Link], tag: str) -> list[Attached]:
+    """Our ports; those of one container in the order of its interfaces."""
     found = []
     for link in links:
-        words = link.alias.split(" ")
-        if len(words) == 3 and words[0] == f"berth-{tag}":
-            found.append(Attached(link.index, link.name, link.master, words[1], words[2]))
-    return found
+        words = [*link.alias.split(" "), FIRST]
+        if len(words) in (4, 5) and words[0] == f"berth-{tag}":
+            found.append(Attached(link.index, link.name, link.master, words[1], words[2], words[3]))
+    return sorted(found, key=lambda port: port.number)
 
 
 def counted() -> dict[str, tuple[int, int]]:
@@ -131,7 +150,7 @@ def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 
 def _link(body: bytes) -> Link:
-    index = _IFINFO.unpack_from(body)[2]
+    _, _, index, flags, _ = _IFINFO.unpack_from(body)
     name, master, text, at = "", 0, "", _IFINFO.size
     while at + _ATTRIBUTE.size <= len(body):
         length, kind = _ATTRIBUTE.unpack_from(body, at)
@@ -143,4 +162,4 @@ def _link(body: bytes) -> Link:
         elif kind == _IFALIAS:
             text = value.rstrip(b"\0").decode("utf-8", "replace")
         at += (max(length, _ATTRIBUTE.size) + 3) & ~3
-    return Link(index, name, master, text)
+    return Link(index, name, master, text, bool(flags & _UP))

@@ -16,6 +16,8 @@ from engine.network import links
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from engine.network.definition import Endpoint
+
 HOST_FILE = Path("/etc/resolv.conf")
 UPSTREAM_FILE = Path("/run/systemd/resolve/resolv.conf")
 PUBLIC = ("8.8.8.8", "8.8.4.4")
@@ -31,18 +33,43 @@ class Resolvers:
     source: Path | None
 
 
-def resolv_conf(*, servers: Sequence[str] = (), search: Sequence[str] = (), options: Sequence[str] = ()) -> str:
-    """Text of the file: what is given here, and the rest from the host's own as it is now. `search` (".",): none."""
+def resolv_conf(
+    endpoints: Sequence[Endpoint] = (),
+    *,
+    servers: Sequence[str] = (),
+    search: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> str:
+    """Text of the file: what is given here, and the rest from the host's own as it is now. `search` (".",): none.
+
+    In a network with names it names that network's name server, which asks `servers`: the first one's with a way out, as
+    that also answers for the others.
+    """
     found = resolvers()
     lines = [f"nameserver {server}" for server in servers or found.servers]
-    if found.source is None and not servers:
-        lines.insert(0, "# No resolver of this host can be reached from a container; these are public ones.")
     own = {line.partition(" ")[0]: line for line in found.others}
+    named = [one.network for one in endpoints if one.network.has_names]
+    if named:
+        outward = [network for network in named if not network.is_internal]
+        lines = [f"nameserver {(outward or named)[0].subnet.gateway}"]
+        own = _asking(own, has_way_out=bool(outward))
+    elif found.source is None and not servers:
+        lines.insert(0, "# No resolver of this host can be reached from a container; these are public ones.")
     if search:
         own["search"] = "" if tuple(search) == (".",) else " ".join(("search", *search))
     if options:
         own["options"] = " ".join(("options", *options))
     return "\n".join([*lines, *filter(None, own.values())]) + "\n"
+
+
+def _asking(own: dict[str, str], *, has_way_out: bool) -> dict[str, str]:
+    """A question that falls into a reload of the name server is asked again soon. Without a way out, no other names are
+    tried: each takes as long as the resolver waits.
+    """
+    if not has_way_out:
+        return {"options": "options timeout:1 attempts:2"}
+    others = own.get("options", "").removeprefix("options").strip()
+    return own | {"options": f"options timeout:2 attempts:3 {others}".strip()}
 
 
 def resolvers() -> Resolvers:

@@ -1,6 +1,7 @@
 """The firewall's rules as text (pure). One transaction replaces both tables whole.
 
-    inet TABLE     what may pass the host: containers to each other and out, nothing to the host, nothing in unasked
+    inet TABLE     what may pass the host: containers of one network to each other and out, nothing from one network to
+                   another, nothing to the host but the question for a name, nothing in unasked
     bridge TABLE   what a port may say: its own hardware and IP address only, and no IPv6 (NET-03)
 
 Fail closed (F44): packets of containers are routed only if they carry `MARK`, which only these rules set. When somebody
@@ -9,8 +10,12 @@ towards containers carry it too while they are routed: a host that checks return
 about the way back.
 
 A published port is one element of a map. Callers keep their source address, but for those that the answer would not
-find back to us: the host's loopback, and containers of this very bridge (their own published port: a hairpin). Nothing
-that comes from outside for 127.0.0.0/8 is ever translated: before routing, it could still be forwarded (NET-02).
+find back to us: the host's loopback, and containers of that very bridge (their own published port: a hairpin). Nothing
+that comes from outside for 127.0.0.0/8 is ever translated: before routing, it could still be forwarded (NET-02). Not
+even by a published port does one network reach another (NET-04).
+
+The name server is away for some milliseconds whenever it reads its files anew. Who asks then must not be told so, which
+a program takes for an answer, but be left to ask again: hence the chain `answers`.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.network.addresses import container_mac
 from engine.network.published import EVERYWHERE, Published
 
 if TYPE_CHECKING:
@@ -34,6 +40,10 @@ class Port:
     interface: str
     mac: str
     address: str
+
+    @classmethod
+    def of(cls, interface: str, address: str) -> Port:
+        return cls(interface, container_mac(address), address)
 
     @property
     def element(self) -> str:
@@ -67,21 +77,31 @@ def _elements(elements: Iterable[str]) -> str:
     return f"\n    elements = {{ {listed} }}" if listed else ""
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Home:
+    """One bridge and the network behind it."""
+
+    bridge: str
+    subnet: str
+    gateway: str
+    is_internal: bool
+    has_names: bool
+
+
 def ruleset(
     *,
     table: str,
-    bridge: str,
+    bridges: str,
     prefix: str,
-    network: str,
-    gateway: str,
+    homes: Collection[Home],
     ports: Collection[Port],
     forwards: Collection[Forward],
 ) -> str:
-    """Input for `nft -f -`; names of ports on the bridge start with `prefix`."""
+    """Input for `nft -f -`; names of bridges start with `bridges`, those of ports on them with `prefix`."""
     return f"""\
 table inet {table}
 delete table inet {table}
-table inet {table} {{{_publishing(forwards)}{_translation(bridge, network)}{_filters(bridge, network, gateway)}}}
+table inet {table} {{{_networks(sorted(homes))}{_publishing(forwards)}{_translation(bridges)}{_filters(bridges)}}}
 table bridge {table}
 delete table bridge {table}
 table bridge {table} {{
@@ -96,6 +116,36 @@ table bridge {table} {{
   }}
 }}
 """
+
+
+def _networks(homes: Collection[Home]) -> str:
+    """`same`: what stays within one network though it is routed, as a call of one's own published port."""
+    pairs = _elements(f'"{home.bridge}" . {home.subnet}' for home in homes)
+    gateways = _elements(f'"{home.bridge}" . {home.gateway}' for home in homes)
+    named = _elements(f'"{home.bridge}" . {home.gateway}' for home in homes if home.has_names)
+    same = _elements(f'"{home.bridge}" . "{home.bridge}"' for home in homes)
+    internal = _elements(f'"{home.bridge}"' for home in homes if home.is_internal)
+    return f"""
+  set networks {{
+    type ipv4_addr
+    flags interval{_elements(home.subnet for home in homes)}
+  }}
+  set homes {{
+    type ifname . ipv4_addr
+    flags interval{pairs}
+  }}
+  set gateways {{
+    type ifname . ipv4_addr{gateways}
+  }}
+  set named {{
+    type ifname . ipv4_addr{named}
+  }}
+  set same {{
+    type ifname . ifname{same}
+  }}
+  set internal {{
+    type ifname{internal}
+  }}"""
 
 
 def _publishing(forwards: Collection[Forward]) -> str:
@@ -116,7 +166,7 @@ def _publishing(forwards: Collection[Forward]) -> str:
   }}"""
 
 
-def _translation(bridge: str, network: str) -> str:
+def _translation(bridges: str) -> str:
     return f"""
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
@@ -128,54 +178,68 @@ def _translation(bridge: str, network: str) -> str:
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    oifname "{bridge}" ip saddr 127.0.0.0/8 masquerade
-    oifname "{bridge}" ip saddr {network} ct status dnat masquerade
-    ip saddr {network} oifname != "{bridge}" masquerade
+    oifname "{bridges}*" ip saddr 127.0.0.0/8 masquerade
+    oifname "{bridges}*" ip saddr @networks ct status dnat masquerade
+    ip saddr @networks oifname != "{bridges}*" masquerade
   }}"""
 
 
-def _filters(bridge: str, network: str, gateway: str) -> str:
+def _filters(bridges: str) -> str:
+    """In this order: a reject must not be passed by, and what is internal stays so whatever else would let it through."""
     unmarked = f"meta mark set meta mark and {0xFFFFFFFF ^ MARK:#x}"
     return f"""
   chain raw {{
     type filter hook prerouting priority raw; policy accept;
-    iifname "{bridge}" ip daddr 127.0.0.0/8 drop
-    iifname "{bridge}" ip saddr != {network} drop
-    iifname "{bridge}" meta nfproto ipv6 drop
-    iifname != {{ "{bridge}", "lo" }} ip saddr {network} drop
-    iifname "{bridge}" meta mark set meta mark or {MARK:#x}
+    iifname "{bridges}*" ip daddr 127.0.0.0/8 drop
+    iifname "{bridges}*" meta nfproto ipv6 drop
+    iifname "{bridges}*" iifname . ip saddr != @homes drop
+    iifname != "lo" ip saddr @networks iifname . ip saddr != @homes drop
+    iifname "{bridges}*" meta mark set meta mark or {MARK:#x}
   }}
   chain towards {{
     type filter hook prerouting priority dstnat + 1; policy accept;
-    ip daddr {network} meta mark set meta mark or {MARK:#x}
+    ip daddr @networks meta mark set meta mark or {MARK:#x}
   }}
   chain input {{
     type filter hook input priority filter - 10; policy accept;
-    iifname "{bridge}" ct state established,related accept
-    iifname "{bridge}" ip daddr {gateway} icmp type echo-request accept
-    iifname "{bridge}" meta l4proto tcp reject with tcp reset
-    iifname "{bridge}" meta l4proto udp reject with icmpx type admin-prohibited
-    iifname "{bridge}" drop
+    iifname "{bridges}*" ct state established,related accept
+    iifname . ip daddr @gateways icmp type echo-request accept
+    iifname . ip daddr @named udp dport 53 accept
+    iifname "{bridges}*" meta l4proto tcp reject with tcp reset
+    iifname "{bridges}*" meta l4proto udp reject with icmpx type admin-prohibited
+    iifname "{bridges}*" drop
+  }}
+  chain answers {{
+    type filter hook output priority filter - 10; policy accept;
+    oifname "{bridges}*" icmp type destination-unreachable icmp code port-unreachable drop
   }}
   chain forward {{
     type filter hook forward priority filter - 10; policy accept;
-    iifname "{bridge}" {unmarked}
-    oifname "{bridge}" {unmarked}
-    iifname "{bridge}" ip daddr 169.254.0.0/16 meta l4proto tcp reject with tcp reset
-    iifname "{bridge}" ip daddr 169.254.0.0/16 drop
-    iifname "{bridge}" oifname "{bridge}" accept
-    oifname "{bridge}" ct state established,related accept
-    oifname "{bridge}" ct status dnat accept
-    oifname "{bridge}" drop
+    iifname "{bridges}*" {unmarked}
+    oifname "{bridges}*" {unmarked}
+    iifname "{bridges}*" ip daddr 169.254.0.0/16 meta l4proto tcp reject with tcp reset
+    iifname "{bridges}*" ip daddr 169.254.0.0/16 drop
+    iifname . oifname @same accept
+    iifname "{bridges}*" oifname "{bridges}*" meta l4proto tcp reject with tcp reset
+    iifname "{bridges}*" oifname "{bridges}*" drop
+    iifname @internal meta l4proto tcp reject with tcp reset
+    iifname @internal drop
+    oifname @internal drop
+    oifname "{bridges}*" ct state established,related accept
+    oifname "{bridges}*" ct status dnat accept
+    oifname "{bridges}*" drop
   }}
 """
 
 
-def add(table: str, port: Port, forwards: Iterable[Forward]) -> str:
-    """Let a port speak, and lead published ports to it."""
-    lines = [f"add element bridge {table} ports {{ {port.element} }}"]
-    lines += [f"add element inet {table} {one.map_name} {{ {one.element} }}" for one in forwards]
-    return "\n".join(lines) + "\n"
+def add(table: str, port: Port) -> str:
+    """Let a port speak."""
+    return f"add element bridge {table} ports {{ {port.element} }}\n"
+
+
+def lead(table: str, forwards: Iterable[Forward]) -> str:
+    """Lead published ports to it."""
+    return "".join(f"add element inet {table} {one.map_name} {{ {one.element} }}\n" for one in forwards)
 
 
 def delete_port(table: str, port: Port) -> str:
@@ -190,14 +254,16 @@ def delete_tables(table: str) -> str:
     return "".join(f"table {kind} {table}\ndelete table {kind} {table}\n" for kind in ("inet", "bridge"))
 
 
+_SET = re.compile(r"(set|map) (\w+) \{.*?\n\s*\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
 _PORT = re.compile(r'"([^"]+)" \. ([0-9a-f:]{17}) \. ([0-9.]+)')
 _FORWARD = re.compile(r"(tcp|udp)(?: \. (\d+\.\d+\.\d+\.\d+))? \. (\d+) : (\d+\.\d+\.\d+\.\d+) \. (\d+)")
+_CHANGING = frozenset({"ports", "published", "published_everywhere"})
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What nft lists of both tables, taken apart."""
+    """What nft lists of both tables, taken apart. `rules` has also what is in the sets of networks, in one order."""
 
     rules: str
     ports: frozenset[Port]
@@ -205,10 +271,17 @@ class Listing:
 
 
 def read_listing(text: str) -> Listing:
-    elements = _ELEMENTS.findall(text)
-    ports = {Port(*found) for one in elements for found in _PORT.findall(one)}
-    forwards = {_forward(*found) for one in elements for found in _FORWARD.findall(one)}
-    return Listing(_ELEMENTS.sub("", text), frozenset(ports), frozenset(forwards))
+    elements = {found[2]: " ".join(_ELEMENTS.findall(found[0])) for found in _SET.finditer(text)}
+    ports = {Port(*found) for found in _PORT.findall(elements.get("ports", ""))}
+    maps = elements.get("published", "") + " " + elements.get("published_everywhere", "")
+    forwards = {_forward(*found) for found in _FORWARD.findall(maps)}
+    kept = [f"{name}: {_in_order(listed)}" for name, listed in sorted(elements.items()) if name not in _CHANGING]
+    return Listing("\n".join([_ELEMENTS.sub("", text), *kept]), frozenset(ports), frozenset(forwards))
+
+
+def _in_order(elements: str) -> str:
+    """In one: nft lists a set in the kernel's, which may change."""
+    return ", ".join(sorted(" ".join(one.split()) for one in elements.split(",")))
 
 
 def _forward(protocol: str, address: str, port: str, to: str, container_port: str) -> Forward:

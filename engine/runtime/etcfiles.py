@@ -38,11 +38,14 @@ def refuse_mount_at(place: str, ours: Collection[str] = PLACES) -> None:
 
 
 def hosts_text(address: str, hostname: str, more: Iterable[tuple[str, str]] = ()) -> str:
-    """As Docker's. A dotted host name gets its first part as a second name. `more`: (name, address) each."""
+    """As Docker's. A dotted host name gets its first part as a second name. `more`: (name, address) each.
+
+    Without a network it has no line of its own.
+    """
     short = hostname.partition(".")[0]
     names = hostname if short in ("", hostname) else f"{hostname} {short}"
     extra = "".join(f"{at}\t{name}\n" for name, at in more)
-    return f"{HOSTS}{extra}{address}\t{names}\n"
+    return f"{HOSTS}{extra}{address}\t{names}\n" if address else f"{HOSTS}{extra}"
 
 
 def write_etc(folder: Path, *, hosts: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:

@@ -45,6 +45,7 @@ class ContainerRequest:
     """One container to be. Empty text and None mean: what the image or the host's settings say.
 
     `entrypoint` None keeps the image's; () takes it away, and with it the image's command, as Docker does.
+    `address` is its own in the default network, for a start that names no other place; "" where there is always one.
     `env` holds NAME=value, or NAME alone to take a name away. `first_id` is the host's id of its root (`IdMode.OWN`);
     a stored request that says nothing of either is of a container made before there were such.
 
@@ -55,7 +56,7 @@ class ContainerRequest:
     container_id: str
     name: str
     image_reference: str
-    address: str
+    address: str = ""
     layers: tuple[DiffId, ...]
     config_digest: Digest
     command: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class ContainerRequest:
         self._check_texts()
         self._check_numbers()
         try:
-            ipaddress.IPv4Address(self.address)
+            ipaddress.IPv4Address(self.address or "0.0.0.0")
         except ValueError as error:
             msg = f"'{self.address[:80]}' is not an IPv4 address."
             raise RequestRefused(msg, subject=self.container_id) from error

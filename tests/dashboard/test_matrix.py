@@ -18,6 +18,7 @@ from dashboard.core import gate
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.core.gate import Permission
 from dashboard.grammar import requests
+from dashboard.networks.models import Network
 from dashboard.volumes.models import Volume
 from tests.dashboard.matrix import COMMANDS, IN, ROUTES, WEBSOCKETS
 from tests.dashboard.pages.conftest import make_container, make_image
@@ -190,4 +191,5 @@ def _world() -> User:
     make_container(ubuntu, "calm_fulton", "running", tty=True, open_stdin=True)
     make_container(ubuntu, "brave_lovelace", "exited", exit_code=0)
     Volume.objects.create(name="quiet_harbour")
+    Network.objects.create(name="quiet_lagoon", network_id="5" * 64, number=5, subnet="10.77.5.0/24")
     return person

@@ -111,7 +111,10 @@ class Berth(BerthServer):
         for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
             found += [f"cgroup {path}" for path in top.glob(f"berth-{self.tag}/" + "[0-9a-f]" * 64)]
         found += [f"runc {path.name}" for path in (self.run / "runc").glob("*")]
-        found += [f"network port {path.name}" for path in Path(f"/sys/class/net/br-{self.tag}/brif").glob("*")]
+        for bridge in Path("/sys/class/net").glob(f"br-{self.tag}*"):
+            found += [f"network port {path.name}" for path in (bridge / "brif").glob("*")]
+        named = [path for path in (self.run / "names").glob("[0-9]*") if len(path.read_text().splitlines()) > 1]
+        found += [f"names of network {path.name}" for path in named]
         found += [f"published ports of {path.name}" for path in (self.run / "ports").glob("*")]
         engine = self.pid_of("engine")
         found += [f"process {_name(pid).strip()} of the engine" for pid in _children(engine)]

@@ -17,6 +17,7 @@ import os
 import queue
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -263,7 +264,7 @@ def clean_up(data: Path) -> None:
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     for family in ("inet", "bridge"):
         subprocess.run(["nft", "delete", "table", family, f"berth_{tag}"], capture_output=True, check=False)
-    _delete_bridge(f"br-{tag}")
+    _delete_bridges(f"br-{tag}")
     if run.exists() and not _mounts_under(run):
         shutil.rmtree(run, ignore_errors=True)
 
@@ -304,14 +305,16 @@ def _mounts_under(*folders: Path) -> list[str]:
     return found
 
 
-def _delete_bridge(name: str) -> None:
-    if not Path(f"/sys/class/net/{name}").exists():
-        return
+def _delete_bridges(prefix: str) -> None:
+    """All networks' bridges, and the routing rule of each."""
     from pyroute2 import IPRoute
 
     with IPRoute() as netlink:
-        for index in netlink.link_lookup(ifname=name):
-            netlink.link("del", index=index)
+        for path in Path("/sys/class/net").glob(f"{prefix}*"):
+            netlink.link("del", index=int((path / "ifindex").read_text()))
+        for rule in list(netlink.get_rules(family=socket.AF_INET, priority=100)):
+            if str(rule.get_attr("FRA_IIFNAME")).startswith(prefix):
+                netlink.rule("del", priority=100, iifname=rule.get_attr("FRA_IIFNAME"))
 
 
 def _remove_folder(folder: Path) -> None:

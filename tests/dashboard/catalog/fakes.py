@@ -85,6 +85,45 @@ class Registry:
         )
 
 
+class Networks:
+    """What the engine knows of networks: numbers, and where each running container is."""
+
+    def __init__(self, engine) -> None:
+        self.engine = engine
+        self.bridges: set[int] = set()
+        self.fails = None
+
+    def connect(self, container_id, endpoint, before, published=()):
+        self.engine.calls.append(("connect", container_id, endpoint, list(before)))
+        if self.fails:
+            raise self.fails
+        self.engine.places[container_id] += (endpoint,)
+
+    def disconnect(self, container_id, number, before):
+        self.engine.calls.append(("disconnect", container_id, number, list(before)))
+        kept = (one for one in self.engine.places[container_id] if one.network.number != number)
+        self.engine.places[container_id] = tuple(kept)
+
+    def of(self, container_id):
+        return {one.network.number: one.address for one in self.engine.places.get(container_id, ())}
+
+    def set_names(self, container_id, endpoint):
+        places = self.engine.places[container_id]
+        self.engine.places[container_id] = tuple(
+            endpoint if one.network.number == endpoint.network.number else one for one in places
+        )
+        return True
+
+    def known(self):
+        return set(self.bridges)
+
+    def remove(self, number):
+        self.engine.calls.append(("remove_network", number))
+        if self.fails:
+            raise self.fails
+        self.bridges.discard(number)
+
+
 class Engine:
     """Containers by id, as the real engine would see them. `fails` is raised by the next start."""
 
@@ -107,6 +146,8 @@ class Engine:
         self.archive_fails = None
         self.during_archive = None
         self.execs = Execs()
+        self.networks = Networks(self)
+        self.places: dict[str, tuple] = {}
         self.operations = Operations(self)
 
     def backup_volume(self, name, key, *, on_bytes, cancelled):
@@ -148,13 +189,14 @@ class Engine:
         self.requests[request.container_id] = request
         self.seen[request.container_id] = gateway.Observed(gateway.State.CREATED)
 
-    def start(self, container_id, *, rows, columns, published=()):
+    def start(self, container_id, *, rows, columns, published=(), endpoints=()):
         self.calls.append(("start", container_id, rows, columns))
         for one in published:
             if (one.protocol, one.port) in self.host_ports:
                 msg = f"failed to bind host port {one.address}:{one.port}/{one.protocol}: address already in use"
                 raise PortTaken(msg, protocol=one.protocol, address=one.address, port=one.port)
         self.ports[container_id] = tuple(published)
+        self.places[container_id] = tuple(endpoints)
         if self.fails is not None:
             error, self.fails = self.fails, None
             raise error

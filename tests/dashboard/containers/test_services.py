@@ -19,6 +19,7 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
 from dashboard.grammar import ContainerOptions, requests
 from dashboard.jobs.models import Job
+from dashboard.networks import addresses
 from dashboard.terminals import sessions
 from engine.errors import CommandNotFound, NetworkError
 
@@ -58,15 +59,16 @@ def test_names_and_addresses_are_never_given_twice(ubuntu, user, monkeypatch):
     made = [services.create(user, SHELL) for _ in range(3)]
     assert [row.name for row in made] == ["calm_tern", "calm_tern2", "calm_tern3"] or len({r.name for r in made}) == 3
     assert len({row.address for row in made}) == 3
+    first = made[0].address
     Container.objects.filter(pk=made[0].pk).delete()
-    assert services.create(user, SHELL).address == made[0].address
+    assert services.create(user, SHELL).address == first
 
 
 def test_a_lost_race_for_an_address_is_tried_again(ubuntu, user, monkeypatch):
     taken = services.create(user, SHELL).address
     answers = iter([taken, taken])
-    real = creation.free_address
-    monkeypatch.setattr(creation, "free_address", lambda: next(answers, None) or real())
+    real = addresses.free_address
+    monkeypatch.setattr(addresses, "free_address", lambda *said: next(answers, None) or real(*said))
     assert services.create(user, SHELL).address != taken
 
 
@@ -165,7 +167,8 @@ def test_its_own_time_to_stop_is_the_default_of_stop(ubuntu, user, queue, engine
 def test_starting_makes_the_engines_request_and_the_row_true(running, engine, ubuntu):
     request = engine.requests[running.container_id]
     assert [str(diff_id) for diff_id in request.layers] == [link.layer.diff_id for link in ubuntu.stack.all()]
-    assert (request.tty, request.open_stdin, request.address) == (True, True, str(running.address))
+    assert (request.tty, request.open_stdin) == (True, True)
+    assert [place.address for place in engine.places[running.container_id]] == [running.address]
     assert str(request.config_digest) == ubuntu.image_id
     assert ("start", running.container_id, 30, 100) in engine.calls
     assert running.pid == 4321

@@ -13,8 +13,9 @@ from django.conf import settings
 
 SHOW = (
     "import dataclasses, json, django; django.setup();"
-    "from dashboard.gateway.config import engine_config, container_addresses as addresses; c = engine_config();"
-    "print(json.dumps({'config': dataclasses.asdict(c), 'network': c.network, 'first': next(iter(addresses()))},"
+    "from dashboard.gateway.config import engine_config; from dashboard.networks.addresses import definition_of;"
+    "from dashboard.networks.models import Network; c = engine_config();"
+    "print(json.dumps({'config': dataclasses.asdict(c), 'network': c.network, 'first': next(definition_of(Network(name='bridge', number=0)).subnet.usable())},"
     " default=lambda v: sorted(v) if isinstance(v, frozenset) else str(v)))"
 )
 
@@ -40,6 +41,7 @@ def shown() -> dict:
         BERTH_SUBNET="10.77.0.0/24",
         BERTH_RUNC="/opt/runc",
         BERTH_CONMON="/opt/conmon",
+        BERTH_AARDVARK="/opt/aardvark-dns",
         BERTH_MIRRORS="docker.io=http://127.0.0.1:5000/, ghcr.io=https://mirror.example",
         BERTH_PLAIN_HTTP="127.0.0.1:5000, registry.lan:80",
         BERTH_DEFAULT_MEMORY="512m",
@@ -60,6 +62,7 @@ def shown() -> dict:
 def test_places_programs_and_network_reach_the_engine(shown):
     config = shown["config"]
     assert (config["data"], config["runc"], config["conmon"]) == ("/srv/berth", "/opt/runc", "/opt/conmon")
+    assert config["aardvark"] == "/opt/aardvark-dns"
     assert (shown["network"], shown["first"]) == ("10.77.0.0/24", "10.77.0.2")
     assert config["pull_parallel"] == 7
     assert config["ids"] == {"base": 300_000, "ranges": 9}

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import NetworkError
-from engine.network.addresses import Subnet, bridge_mac, container_mac
+from engine.network.addresses import Subnet, address_code, bridge_mac, container_mac
 from tests.support.examples import examples
 
 
@@ -40,3 +40,21 @@ def test_hardware_addresses_are_fixed_local_and_unicast():
     assert container_mac("10.1.2.3") == "02:42:0a:01:02:03"
     assert bridge_mac("br-1") == bridge_mac("br-1") != bridge_mac("br-2")
     assert int(bridge_mac("br-1")[:2], 16) & 0b11 == 0b10
+
+
+def test_a_gateway_of_ones_own_is_nobody_elses():
+    subnet = Subnet.parse("10.1.0.0/29", "10.1.0.4")
+    assert list(subnet.usable()) == ["10.1.0.1", "10.1.0.2", "10.1.0.3", "10.1.0.5", "10.1.0.6"]
+    with pytest.raises(NetworkError, match="cannot be a container's"):
+        subnet.check("10.1.0.4")
+    for gateway in ("10.1.0.0", "10.1.0.7", "10.2.0.1", "x"):
+        with pytest.raises(NetworkError):
+            Subnet.parse("10.1.0.0/29", gateway)
+
+
+@settings(max_examples=examples(50))
+@given(st.sets(st.integers(0, 2**32 - 1), min_size=2, max_size=20))
+def test_the_code_of_an_address_is_its_own(numbers):
+    codes = {address_code(str(ipaddress.IPv4Address(number))) for number in numbers}
+    assert len(codes) == len(numbers)
+    assert all(len(code) == 6 and not set(code) & set("0123456789abcdef") for code in codes)

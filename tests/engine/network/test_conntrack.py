@@ -70,7 +70,7 @@ def test_it_reaches_the_host_once_the_container_is_gone(network, host, config, p
     elif end == "detached":
         host.run(lambda: network.detach(ONE))
     else:
-        interface = next(one.name for one, _ in host.run(lambda: links.attached(config.tag, config.bridge)))
+        interface = next(one.name for one in host.run(lambda: links.attached(config.tag)))
         if end == "flushed and died":
             program(host.netns, "nft", "flush", "ruleset")
         ip(host.netns, f"link del {interface}")

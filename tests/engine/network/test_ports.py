@@ -4,21 +4,33 @@ import socket
 
 import pytest
 
-from engine.network import ports
+from engine.network import NetworkDefinition, ports
+from engine.network.addresses import Subnet
 from engine.network.ports import Link, attached_among
 from tests.support.hosts import fake_host, ip
 
 
 def test_only_ports_with_our_own_alias_are_ours():
     links = [
-        Link(1, "lo", 0, ""),
-        Link(2, "vaaaaaaaa2", 9, ports.alias("aaaaaaaa", "1" * 64, "10.1.0.2")),
-        Link(3, "vbbbbbbbb2", 9, ports.alias("bbbbbbbb", "2" * 64, "10.2.0.2")),
-        Link(4, "veth1", 0, "berth-aaaaaaaa is a nice engine"),
+        Link(1, "lo", 0, "", True),
+        Link(3, "vbbbbbbbb2", 9, ports.alias("bbbbbbbb", "2" * 64, "10.2.0.2", "eth0"), True),
+        Link(4, "veth1", 0, "berth-aaaaaaaa is a nice engine", True),
+        Link(5, "vaaaaaaaax", 9, ports.alias("aaaaaaaa", "1" * 64, "10.3.0.2", "eth1"), True),
+        Link(2, "vaaaaaaaa2", 9, f"berth-aaaaaaaa {'1' * 64} 10.1.0.2", True),  # of a version with one network
     ]
-    (found,) = attached_among(links, "aaaaaaaa")
-    assert (found.index, found.container_id, found.address, found.master) == (2, "1" * 64, "10.1.0.2", 9)
-    assert found.port.mac == "02:42:0a:01:00:02"
+    first, second = attached_among(links, "aaaaaaaa")
+    assert (first.index, first.container_id, first.address, first.master) == (2, "1" * 64, "10.1.0.2", 9)
+    assert first.port.mac == "02:42:0a:01:00:02"
+    assert (second.index, second.inside, first.inside) == (5, "eth1", "eth0")
+
+
+def test_names_of_ports_fit_and_differ_between_networks():
+    default = NetworkDefinition(number=0, subnet=Subnet.parse("10.0.0.0/8"))
+    other = NetworkDefinition(number=1, subnet=Subnet.parse("192.168.0.0/16"))
+    names = {ports.port_name("a" * 8, default, f"10.{n}.255.254") for n in range(0, 256, 5)}
+    names |= {ports.port_name("a" * 8, other, f"192.168.{n}.2") for n in range(1, 256, 5)}
+    assert len(names) == 52 + 51
+    assert max(map(len, names)) == 15
 
 
 def test_the_links_of_this_host_are_those_that_python_knows():

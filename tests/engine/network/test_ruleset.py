@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from engine.network.published import Published
-from engine.network.ruleset import Forward, Port, read_listing, ruleset
+from engine.network.ruleset import Forward, Home, Port, read_listing, ruleset
 
 PORT = Port("vaaaaaaaa2", "02:42:0a:01:00:02", "10.1.0.2")
 OTHER = Port("vaaaaaaaa3", "02:42:0a:01:00:03", "10.1.0.3")
@@ -11,13 +11,15 @@ WEB = Forward(Published(protocol="tcp", address="0.0.0.0", port=8080, container_
 NAMES = Forward(Published(protocol="udp", address="127.0.0.1", port=5353, container_port=53), "10.1.0.3")
 
 
+HOME = Home("br-aaaaaaaa", "10.1.0.0/20", "10.1.0.1", is_internal=False, has_names=False)
+
+
 def rules(ports, forwards=()):
     return ruleset(
         table="t",
-        bridge="br",
+        bridges="br-aaaaaaaa",
         prefix="vaaaaaaaa",
-        network="10.1.0.0/20",
-        gateway="10.1.0.1",
+        homes=[HOME],
         ports=ports,
         forwards=forwards,
     )
