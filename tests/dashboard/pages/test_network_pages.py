@@ -100,6 +100,8 @@ def test_an_unused_one_is_removed(page, front, at_once):
     assert answer.status_code == 200
     assert "/networks/" in answer["HX-Location"]
     assert Job.objects.get().kind == "remove_network"
+    front.spare.delete()
+    assert front.spare.name in page.get("/activity/?part=rows").content.decode()
     assert page.post(f"/networks/{'e' * 64}/remove/").status_code == 404
 
 
