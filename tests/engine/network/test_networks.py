@@ -413,6 +413,20 @@ def test_a_network_in_the_way_of_another_is_refused_and_nothing_is_left(network,
     assert host.run(network.is_intact)
 
 
+@pytest.mark.threat("NET-01")
+def test_a_stranger_on_the_lan_does_not_reach_the_name_server(network, host, attach):
+    """Not by a packet for the network's gateway, which the host has, whatever way it comes in."""
+    front = attach(ONE, place(FRONT, 2, "web"))
+    find(front, "10.81.1.1", "web", ["10.81.1.2"])
+    ip(host.lan, f"route add 10.81.1.0/24 via {HOST_ADDRESS}")
+    assert ask(host.lan, "10.81.1.1", "web", within_s=1.0) is None
+    with listening(host.netns, port=7070, kind=UDP) as callers:
+        assert not answers(host.lan, "10.81.1.1", 7070, kind=UDP)
+        assert answers(host.lan, HOST_ADDRESS, 7070, kind=UDP)
+        assert len(callers) == 1
+    assert finds(front, "10.81.1.1", "web") == ["10.81.1.2"]
+
+
 @pytest.mark.fault("F25")
 def test_a_number_that_means_another_network_by_now_is_taken_over_only_when_nobody_is_there(network, host, attach):
     """The database is an older one: its networks are not those that have bridges."""
