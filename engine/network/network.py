@@ -13,6 +13,7 @@ from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
 from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
+from engine.network.foreign import refuse_foreign
 from engine.network.links import Inside, Joint
 from engine.network.names import NOWHERE, Names
 from engine.network.published import PublishedFiles
@@ -240,6 +241,7 @@ class Network:
         stale = next((one for one in self.networks() if one.number == network.number), None)
         if stale is not None and not any(self._is_in(port, stale.number) for port in links.attached(self._config.tag)):
             self._remove_bridge(stale.number)  # of a database that is not today's
+        refuse_foreign(network.subnet.network)
         self._refuse_overlap(network)
         self._definitions.save(network)
         self._load_rules()

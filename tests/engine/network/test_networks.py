@@ -413,6 +413,15 @@ def test_a_network_in_the_way_of_another_is_refused_and_nothing_is_left(network,
     assert host.run(network.is_intact)
 
 
+@pytest.mark.parametrize("subnet", ["8.8.8.0/24", "169.254.169.0/24", "127.5.0.0/16", "224.1.0.0/24", "0.0.0.0/8"])
+def test_addresses_of_others_that_the_host_calls_are_no_networks(network, host, config, attach, subnet):
+    wanted = NetworkDefinition(number=7, subnet=Subnet.parse(subnet))
+    before = ip(host.netns, "-br link")
+    with pytest.raises(NetworkError, match="not private ones"):
+        attach(ONE, place(wanted, 5))
+    assert ip(host.netns, "-br link") == before
+
+
 @pytest.mark.threat("NET-01")
 def test_a_stranger_on_the_lan_does_not_reach_the_name_server(network, host, attach):
     """Not by a packet for the network's gateway, which the host has, whatever way it comes in."""
