@@ -49,7 +49,7 @@ class Network:
         self._definitions = DefinitionFiles(config.run / "networks")
         self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
-        self._names = Names(config)
+        self._names = Names(config, self._network_of, self.networks_of)
         self._traffic = Traffic(config.tag)
 
     @property
@@ -215,6 +215,7 @@ class Network:
         if made:
             self._rules.add(made, led)
         if any(endpoint.network.has_names for endpoint in endpoints):
+            self._names.lead_out(container_id, endpoints[0].servers, leads_out=leads_out)  # it is in all of them now
             self._names.reload()
         if led:
             self._route_loopback()

@@ -106,12 +106,12 @@ def parse(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 def is_reachable(server: str, own: set[str]) -> bool:
-    """IPv4 (containers have no other), and not this host itself."""
+    """IPv4 (containers have no other), not this host itself, and not the cloud's own service (NET-06)."""
     try:
         address = ipaddress.IPv4Address(server)
     except ValueError:
         return False
-    return not address.is_loopback and not address.is_unspecified and server not in own
+    return not (address.is_loopback or address.is_unspecified or address.is_link_local or server in own)
 
 
 def _read(path: Path) -> str:
