@@ -12,7 +12,7 @@ from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
-from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
+from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix, whereabouts
 from engine.network.foreign import refuse_foreign
 from engine.network.links import Inside, Joint
 from engine.network.names import NOWHERE, Names
@@ -397,10 +397,12 @@ class Network:
         """Addresses of all attached containers, by container id: of their first networks."""
         return firsts(links.attached(self._config.tag))
 
+    def whereabouts(self) -> dict[str, dict[int, str]]:
+        """The address of every attached container in each network that it is in now, by its id and the network's number."""
+        return whereabouts(links.attached(self._config.tag), self.networks())
+
     def networks_of(self, container_id: str) -> dict[int, str]:
-        """Its address in each network that it is in now, by the network's number."""
-        found = {port.address: self._network_of(port.address) for port in self._of(container_id)}
-        return {network.number: address for address, network in found.items() if network is not None}
+        return self.whereabouts().get(container_id, {})
 
     def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Bytes that each of these containers has received and sent; without those that have no port."""
