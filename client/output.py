@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 
 STDIN, STDOUT, STDERR = 0, 1, 2
@@ -33,6 +34,17 @@ def write_all(fd: int, data: bytes) -> None:
 
 def write_text(fd: int, text: str) -> None:
     write_all(fd, text.encode("utf-8", "replace"))
+
+
+# Control characters but newline and tab; marks that turn the direction of text around.
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def write_said(fd: int, text: str) -> None:
+    """What the server says. Labels, commands and answers of probes in it are other people's, of images even strangers':
+    a terminal would obey what they hold, so it gets a "?" in its place. A file or a pipe gets all as it is.
+    """
+    write_text(fd, _OBEYED.sub("?", text) if os.isatty(fd) else text)
 
 
 def notice(text: str) -> None:

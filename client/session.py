@@ -11,7 +11,7 @@ from client.connection import Connection, Frame
 from client.errors import ConnectionLost
 from client.files import Files
 from client.locate import Place
-from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_text
+from client.output import STDERR, STDIN, STDOUT, notice, terminal_size, write_said, write_text
 from client.progress import Progress
 from client.screen import Screen
 from client.signals import Signals
@@ -122,9 +122,9 @@ class Session:
     def _show_text(self, frame: Frame) -> None:
         kind, text = frame.get("t"), str(frame.get("text", ""))
         if kind == "out":
-            write_text(STDOUT, text)
+            write_said(STDOUT, text)
         elif kind == "err":
-            write_text(STDERR, text)
+            write_said(STDERR, text)
         elif kind == "screen":
             self._screen.show(text)
         elif kind == "error":
@@ -155,7 +155,7 @@ class Session:
         if self._ended is not None and self._ended.code is not None:
             return self._ended.code
         if self._refusal:
-            write_text(STDERR, f"Error: {self._refusal}\n")
+            write_said(STDERR, f"Error: {self._refusal}\n")
             return LOST
         notice("the connection to Berth was lost. What it was doing goes on; ask again to see.")
         return LOST

@@ -10,7 +10,7 @@
 # BERTH_PLAIN_HTTP     (none)                         registries that may be spoken to in plain HTTP: host:port,…
 # BERTH_USER           berth                          the unprivileged user of everything but the engine
 # BERTH_SUBNET         from the data folder's path    IPv4 network of containers, /8 to /29
-# BERTH_NETWORK_POOL   10.200.0.0/13                  `network create` takes a /24 of it that nothing has
+# BERTH_NETWORK_POOL   10.200.0.0/13                  `network create` takes a /24 of it that nothing has; private addresses
 # BERTH_ID_BASE        1879048192                     users of containers are ids of the host from here on
 # BERTH_ID_RANGES      4096                           so many ranges of 65,536 ids; each container has one
 # BERTH_PUBLISH_ADDRESS 127.0.0.1                     where `-p 8080:80` publishes; 0.0.0.0 as Docker does

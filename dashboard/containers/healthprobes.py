@@ -5,7 +5,8 @@ said is done by a few threads of our own; waiting for its end is the engine's wa
 other. A container has at most one probe at a time, and the next interval begins when it has ended: nothing piles up. Its
 log is rotated like any other, and 4 KiB of what it said are kept.
 
-A worker that comes back finds probes in rows that it does not know (`exec_id`): it ends them and asks anew.
+A worker that comes back finds probes in rows that it does not know (`exec_id`): it ends them and asks anew. So it does
+with those that it could not deal with.
 """
 
 from __future__ import annotations
@@ -77,7 +78,18 @@ def look() -> None:
         claimed = Health.objects.filter(pk=row.pk, exec_id="", next_at=row.next_at)
         if claimed.update(exec_id=exec_id, probe_at=timezone.now(), next_at=None):
             _probes[exec_id] = Probe(row.container.container_id)
-            submit(lambda exec_id=exec_id: _start(exec_id))  # type: ignore[misc]  # bound at once
+            submit(lambda exec_id=exec_id: _or_given_up(exec_id, lambda: _start(exec_id)))  # type: ignore[misc]  # bound at once
+
+
+def _or_given_up(exec_id: str, work: Callable[[], None]) -> None:
+    """What fails with a mistake of ours, or of the database, leaves no probe that is waited for until the worker ends:
+    the next look finds one that it does not know.
+    """
+    try:
+        work()
+    except BaseException:
+        _probes.pop(exec_id, None)
+        raise
 
 
 def _row(exec_id: str) -> Health | None:
@@ -99,7 +111,9 @@ def _start(exec_id: str) -> None:
     deadline = time.monotonic() + found.timeout_ms / 1000
     _probes[exec_id] = Probe(container_id, deadline)
     clock.hasten(TICK, found.timeout_ms / 1000)
-    execs.watch(container_id, exec_id, lambda ended: submit(lambda: _ended(exec_id, ended.code)))
+    execs.watch(
+        container_id, exec_id, lambda ended: submit(lambda: _or_given_up(exec_id, lambda: _ended(exec_id, ended.code)))
+    )
 
 
 def _ended(exec_id: str, code: int | None) -> None:

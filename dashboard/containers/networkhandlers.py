@@ -77,25 +77,34 @@ def disconnect(context: JobContext) -> object:
 
 @clock.every(5.0, name="containers in networks")
 def reconcile() -> None:
-    """What runs is in the networks that its rows name, and is found there by its names of now (F20, `rename`)."""
-    rows = (
-        Container.objects.filter(state__in=states.RUNS).exclude(endpoints=None).prefetch_related("endpoints__network")
-    )
+    """What runs is in the networks that its rows name and in no other, and is found there by its names of now (F20)."""
+    there = gateway.engine().networks.whereabouts()  # before the rows: what came since is not taken out
+    rows = Container.objects.filter(state__in=states.RUNS).prefetch_related("endpoints__network")
     busy = set(Job.objects.filter(queue="engine", state__in=LIVE_STATES).values_list("params__container_id", flat=True))
     for row in rows:
-        own = [one for one in row.endpoints.all() if not one.network.is_predefined]
-        if (own or row.endpoints.count() > 1) and row.container_id not in busy:
+        if row.container_id not in busy:
             try:
-                _mend(row)
+                _mend(row, there.get(row.container_id, {}))
             except gateway.EngineError as error:
                 log.warning("container %s is not in the networks that it should be in: %s", row.short_id, error)
 
 
-def _mend(container: Container) -> None:
-    engine = gateway.engine()
-    there = engine.networks.of(container.container_id)
-    for endpoint in networking.endpoints_of(container):
-        if endpoint.address and endpoint.network.number not in there:
-            _bring_in(endpoint)
-        elif endpoint.address and not endpoint.network.is_predefined:
-            engine.networks.set_names(container.container_id, networking.place_of(container, endpoint))
+def _mend(container: Container, there: dict[int, str]) -> None:
+    endpoints = [one for one in container.endpoints.all() if one.address]
+    if {one.network.number for one in endpoints} != set(there):
+        _move(container, there)
+    for endpoint in endpoints:
+        if endpoint.network.number in there and not endpoint.network.is_predefined:
+            gateway.engine().networks.set_names(container.container_id, networking.place_of(container, endpoint))
+
+
+def _move(container: Container, there: dict[int, str]) -> None:
+    """By the rows of now. One that has lost all its interfaces is left alone when it is in the default network only."""
+    engine, endpoints = gateway.engine(), [one for one in networking.endpoints_of(container) if one.address]
+    for number in there.keys() - {one.network.number for one in endpoints}:
+        log.warning("container %s is in a network that it has left; it is taken out", container.short_id)
+        engine.networks.disconnect(container.container_id, number, before=networking.places_of(container))
+    if len(endpoints) > 1 or any(not one.network.is_predefined for one in endpoints):
+        for endpoint in endpoints:
+            if endpoint.network.number not in there:
+                _bring_in(endpoint)

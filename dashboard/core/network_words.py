@@ -34,6 +34,10 @@ NETWORKS: Final = (
     gettext_noop(
         "The network {network} overlaps a route of this host ({interface}). Remove it, and create it with another subnet."
     ),
+    gettext_noop(
+        "The addresses of {network} are not private ones, so they may be somebody else's. Choose a subnet of {private}."
+    ),
+    gettext_noop("The name server of this host ({server}) has an address of {network}. Choose another subnet."),
     gettext_noop("The network is in use by containers: {containers}."),
     gettext_noop("A container has at most {limit} aliases in a network."),
     gettext_noop("A container is in at most {limit} networks, and in each once."),

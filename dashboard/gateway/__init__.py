@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dashboard.gateway.config import engine as engine
     from dashboard.gateway.config import engine_config as engine_config
     from dashboard.gateway.config import refuse_host_path as refuse_host_path
+    from dashboard.gateway.config import refuse_subnet as refuse_subnet
     from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
     from dashboard.gateway.config import routed_networks as routed_networks
@@ -94,7 +95,8 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "dashboard.gateway.config": (
-        *("engine", "engine_config", "refuse_host_path", "refuse_wishes", "reset_engine", "routed_networks"),
+        *("engine", "engine_config", "refuse_host_path", "refuse_subnet", "refuse_wishes", "reset_engine"),
+        "routed_networks",
     ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (

@@ -65,6 +65,17 @@ def routed_networks() -> list[IPv4Network]:
     return [network for network, _interface in routed(but=bridge_prefix(engine_config().tag))]
 
 
+def refuse_subnet(network: IPv4Network) -> None:
+    """Refuse early what the engine would refuse: addresses of others whom this host may call. Needs no rights.
+
+    Raises:
+        NetworkError: with whose they are.
+    """
+    from engine.network.foreign import refuse_foreign
+
+    refuse_foreign(network)
+
+
 def refuse_host_path(path: str) -> None:
     """Refuse early what the engine would refuse. Needs no rights; a policy that only root may read is left to the engine.
 

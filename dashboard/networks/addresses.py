@@ -87,6 +87,14 @@ def taken_subnets() -> list[ipaddress.IPv4Network]:
     return [ipaddress.IPv4Network(gateway.engine_config().network), *map(ipaddress.IPv4Network, rows)]
 
 
+def _is_fit(network: ipaddress.IPv4Network) -> bool:
+    try:
+        gateway.refuse_subnet(network)
+    except gateway.EngineError:
+        return False
+    return True
+
+
 def choose_subnet() -> gateway.Subnet:
     """The next of the pool that nothing on this host has. Where in the pool it begins follows from the data folder: two
     Berths on one host seldom choose the same one, and the engine refuses a network that the other already has.
@@ -101,7 +109,7 @@ def choose_subnet() -> gateway.Subnet:
     for number in range(count):
         base = int(pool[0]) + ((first + number) % count << (32 - SUBNET_PREFIX))
         found = ipaddress.IPv4Network((base, SUBNET_PREFIX))
-        if not overlapping(found, taken):
+        if not overlapping(found, taken) and _is_fit(found):
             return gateway.Subnet.parse(str(found))
     msg = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network"
     raise DashboardError(msg, status=503)

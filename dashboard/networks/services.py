@@ -173,6 +173,7 @@ def _refuse_impossible(request: NetworkCreate) -> None:
 def _subnet(request: NetworkCreate) -> gateway.Subnet:
     try:
         found = gateway.Subnet.parse(request.subnet, request.gateway)
+        gateway.refuse_subnet(found.network)
     except gateway.EngineError as error:
         raise DashboardError(str(error)) from error
     within = ipaddress.IPv4Network(request.ip_range) if request.ip_range else found.network

@@ -6,6 +6,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator
+from io import RawIOBase
 
 from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
@@ -30,9 +31,10 @@ def download(request: HttpRequest, key: str) -> HttpResponseBase:
     transfer = services.find(request.user, key)
     if transfer.direction != Direction.OUT or not transfer.is_ready:
         raise Conflict(_("The archive is not ready yet."))
-    fd = gateway.open_transfer(key)
-    size = os.fstat(fd).st_size
-    response = StreamingHttpResponse(_content(key, fd, size), content_type="application/octet-stream")
+    file = os.fdopen(gateway.open_transfer(key), "rb", buffering=0)  # an object: one that nobody reads is closed, too
+    size = os.fstat(file.fileno()).st_size
+    response = StreamingHttpResponse(_content(key, file, size), content_type="application/octet-stream")
+    response._resource_closers.append(file.close)  # type: ignore[attr-defined]  # as Django does with files of its own
     response["Content-Length"] = str(size)
     response["Content-Disposition"] = content_disposition_header(as_attachment=True, filename=transfer.filename) or ""
     response["Content-Security-Policy"] = "sandbox; default-src 'none'"
@@ -40,20 +42,20 @@ def download(request: HttpRequest, key: str) -> HttpResponseBase:
     return response
 
 
-async def _content(key: str, fd: int, size: int) -> AsyncIterator[bytes]:
+async def _content(key: str, file: RawIOBase, size: int) -> AsyncIterator[bytes]:
     """`core.paced` waits for the reader between the pieces. The file goes when the last one was taken, also when the
     browser closes at that moment: this is cancelled then.
     """
     sent, told_at = 0, time.monotonic()
     try:
-        while chunk := await asyncio.to_thread(os.read, fd, CHUNK_BYTES):
+        while chunk := await asyncio.to_thread(file.read, CHUNK_BYTES):
             sent += len(chunk)
             yield chunk
             if time.monotonic() - told_at > BEAT_S:
                 told_at = time.monotonic()
                 await database_sync_to_async(services.beat)(key)
     finally:
-        os.close(fd)
+        file.close()
         if sent == size:
             await asyncio.shield(database_sync_to_async(services.end)(key))
 

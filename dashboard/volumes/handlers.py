@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -13,6 +17,25 @@ from dashboard.jobs.registry import JobContext, handler
 from dashboard.transfers import services as transfers
 from dashboard.volumes import services
 from dashboard.volumes.models import Volume, VolumeState
+
+ARCHIVES = 8  # of the engine worker's 32 threads (script/supervise.py)
+_places = threading.BoundedSemaphore(ARCHIVES)
+
+
+@contextmanager
+def _place() -> Iterator[None]:
+    """An archive may take hours; all other work with containers shares the engine worker's threads.
+
+    Raises:
+        RuntimeFailed: none is free.
+    """
+    if not _places.acquire(blocking=False):
+        msg = f"{ARCHIVES} archives of volumes are being written or read already. Try again when one of them is done."
+        raise gateway.RuntimeFailed(msg)
+    try:
+        yield
+    finally:
+        _places.release()
 
 
 @handler(services.REMOVE, queue="engine", permission=Permission.VOLUME_REMOVE, retries=0)
@@ -64,9 +87,10 @@ def measure(volume: Volume) -> None:
 @handler(services.BACKUP, queue="engine", permission=Permission.VOLUME_BACKUP, retries=0)
 def backup_volume(context: JobContext) -> object:
     name, key = str(context.params["volume"]), str(context.params["transfer"])
-    packed = gateway.engine().backup_volume(
-        name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
-    )
+    with _place():
+        packed = gateway.engine().backup_volume(
+            name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
+        )
     if not transfers.open_transfers().filter(key=key).exists():
         gateway.discard_transfer(key)  # ended in the last moment
     return {"entries": packed.entries, "left_out": packed.left_out, "changed": packed.changed}
@@ -80,9 +104,10 @@ def restore_volume(context: JobContext) -> object:
     if volume is None:
         return {}
     try:
-        unpacked = gateway.engine().restore_volume(
-            name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
-        )
+        with _place():
+            unpacked = gateway.engine().restore_volume(
+                name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
+            )
     except gateway.Cancelled:
         if context.is_cancel_requested:
             give_back(volume, key)

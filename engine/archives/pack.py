@@ -33,6 +33,8 @@ _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _CHUNK = 1 << 20
 _REGIONS = 10_000
+_NAMES_LIMIT_BYTES = 256 << 20  # of those that are in memory at a time
+_NAME_COST_BYTES = 100  # of each, beside its letters
 _GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ESTALE, errno.ELOOP, errno.ENXIO})
 
 
@@ -53,7 +55,8 @@ def pack(top: int, write: Write, limits: Limits) -> Packed:
     Nothing is written that `unpack` would refuse under the same limits.
 
     Raises:
-        ArchiveRejected: more entries or bytes than the limits allow, or a name that is too long or too deep.
+        ArchiveRejected: more entries or bytes than the limits allow, a name that is too long or too deep, or more names
+            in one folder, or of files with several, than are held in memory.
         OSError: the folder cannot be read.
         Whatever `write` raises. What was written is of no use then.
     """
@@ -77,12 +80,30 @@ class _Packer:
         self._write = write
         self._limits = limits
         self._device = device
+        self._names_bytes = 0
 
     def folder(self, fd: int, path: bytes) -> None:
         """`fd` is open for reading."""
         self._head(_entry(Kind.DIRECTORY, os.fstat(fd), _attributes(fd)), path)
-        for name in sorted(os.listdir(fd)):
-            self._below(fd, path, os.fsencode(name))
+        listed = self._listed(fd, path)
+        for name in listed:
+            self._below(fd, path, name)
+        self._names_bytes -= sum(map(_cost, listed))
+
+    def _listed(self, fd: int, path: bytes) -> list[bytes]:
+        """A container can put more names into a folder than this host has memory for."""
+        found = []
+        with os.scandir(fd) as entries:
+            for entry in entries:
+                found.append(os.fsencode(entry.name))
+                self._hold(found[-1], path)
+        return sorted(found)
+
+    def _hold(self, name: bytes, path: bytes) -> None:
+        self._names_bytes += _cost(name)
+        if self._names_bytes > _NAMES_LIMIT_BYTES:
+            msg = "its names are too long in total"
+            raise unfit(msg, path)
 
     def _below(self, folder: int, parent: bytes, name: bytes) -> None:
         path = parent + b"/" + name if parent else name
@@ -119,6 +140,7 @@ class _Packer:
         identity = (found.st_dev, found.st_ino)
         first = self.packed._links.setdefault(identity, path)
         if first == path:
+            self._hold(path, path)
             return False
         self._head(_entry(Kind.HARD_LINK, found), path, first)
         return True
@@ -190,6 +212,10 @@ def _look(stack: contextlib.ExitStack, folder: int, name: bytes) -> _Seen:
 def unfit(why: str, path: bytes = b"") -> ArchiveRejected:
     where = f" (at '{path[:300].decode('utf-8', 'backslashreplace')}')" if path else ""
     return ArchiveRejected(f"The volume does not fit into an archive: {why}{where}.")
+
+
+def _cost(name: bytes) -> int:
+    return len(name) + _NAME_COST_BYTES
 
 
 def _refuse_unfit(path: bytes) -> None:

@@ -79,9 +79,9 @@ class Networks:
         except OSError as error:  # it is in the network all the same
             logger.warning("container %s keeps its resolv.conf: %s", folder.container_id[:12], error)
 
-    def of(self, container_id: str) -> dict[int, str]:
-        """Its address in each network that it is in now, by the network's number."""
-        return self._network.networks_of(self._folder_of(container_id).container_id)
+    def whereabouts(self) -> dict[str, dict[int, str]]:
+        """Of all that run, in one look: the address in each network that it is in now, by its id and the network's number."""
+        return self._network.whereabouts()
 
     def set_names(self, container_id: str, endpoint: Endpoint) -> bool:
         """Have others in that network find a running container by these names; whether that was new."""

@@ -21,6 +21,7 @@ from engine.runtime.policy import load_policy
 from engine.runtime.rootfiles import opened_root_of
 from engine.runtime.shares import SharesRequest, block_devices, refuse_unfit_shares, with_shares
 from engine.runtime.spec import Spec, resources
+from engine.runtime.specpolicy import check_resources
 from engine.stats import Sampler
 
 if TYPE_CHECKING:
@@ -127,7 +128,9 @@ class Operations:
         config, policy, host = self._parts.config, load_policy(self._parts.config.policy_file), host_facts()
         refuse_unfit_shares(request.shares, request.memory_bytes, policy, host.shares, config.limits)
         plain = resources(request, policy, host, config.limits)
-        return with_shares(plain, request.shares, host.shares, block_devices(request.shares))
+        given = with_shares(plain, request.shares, host.shares, block_devices(request.shares))
+        check_resources(given, policy)
+        return given
 
     def _apply(self, folder: ContainerFolder, given: Spec) -> None:
         """Rates of devices stay: runc changes none."""

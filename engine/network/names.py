@@ -32,7 +32,7 @@ from engine.network import links
 from engine.network.resolvers import HOST_FILE, is_reachable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from engine.config import EngineConfig
     from engine.network.definition import Endpoint, NetworkDefinition
@@ -75,9 +75,19 @@ def cgroup_of(config: EngineConfig) -> str:
 
 
 class Names:
-    """Not safe for several threads: the network's lock is held by whoever calls."""
+    """Not safe for several threads: the network's lock is held by whoever calls.
 
-    def __init__(self, config: EngineConfig) -> None:
+    `network_of`: which network an address belongs to; `networks_of`: numbers of those that a container is in.
+    """
+
+    def __init__(
+        self,
+        config: EngineConfig,
+        network_of: Callable[[str], NetworkDefinition | None],
+        networks_of: Callable[[str], Collection[int]],
+    ) -> None:
+        self._network_of = network_of
+        self._networks_of = networks_of
         self._program = config.aardvark
         self._cgroup = cgroup_of(config)
         self._folder = config.run / "names"
@@ -102,7 +112,7 @@ class Names:
         """
         network = endpoint.network
         if network.has_names:
-            server = _asked_by(endpoint.servers) if leads_out else NOWHERE
+            server = self._asked_by(container_id, endpoint.servers) if leads_out else NOWHERE
             line = NamedContainer(container_id, endpoint.address, endpoint.names, server)
             others = [one for one in self.of(network.number) if one.container_id != container_id]
             self._write(network.number, network.subnet.gateway, [*others, line])
@@ -115,7 +125,7 @@ class Names:
 
     def lead_out(self, container_id: str, servers: Sequence[str], *, leads_out: bool) -> None:
         """Pass on its questions for other names, to `servers`, or not at all; from all networks that it is in."""
-        server = _asked_by(servers) if leads_out else NOWHERE
+        server = self._asked_by(container_id, servers) if leads_out else NOWHERE
         for number in self._numbers():
             before = self.of(number)
             after = [replace(one, server=server) if one.container_id == container_id else one for one in before]
@@ -126,6 +136,15 @@ class Names:
         """Whom it wants to be asked; () for the host's own."""
         lines = [one for number in self._numbers() for one in self.of(number) if one.container_id == container_id]
         return next((tuple(one.server.split(",")) for one in lines if one.server not in {"", NOWHERE}), ())
+
+    def _asked_by(self, container_id: str, servers: Sequence[str]) -> str:
+        """As the file has them: "" for the host's own. It asks as the host, so it asks none that the container itself
+        could not: not the host (NET-01), nor what is in a network of ours that it is not in (NET-04).
+        """
+        own = links.host_addresses() if servers else set()
+        homes = [(server, self._network_of(server)) for server in servers if is_reachable(server, own)]
+        there = self._networks_of(container_id) if servers else ()
+        return ",".join(server for server, home in homes if home is None or home.number in there)
 
     def prune(self, attached: Iterable[tuple[str, str]]) -> bool:
         """Answer only for these (container id, address); whether anything was to be forgotten."""
@@ -240,12 +259,6 @@ class Names:
         self._partial.write_text("".join(f"{line}\n" for line in (gateway, *lines)), "utf-8")
         self._partial.chmod(0o644)
         self._partial.replace(self._file(number))
-
-
-def _asked_by(servers: Sequence[str]) -> str:
-    """As the file has them: "" for the host's own. One of the host itself is none of a container's (NET-01)."""
-    own = links.host_addresses() if servers else set()
-    return ",".join(server for server in servers if is_reachable(server, own))
 
 
 def _minds_hangup(pid: int) -> bool:

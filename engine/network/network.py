@@ -12,7 +12,8 @@ from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
-from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
+from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix, whereabouts
+from engine.network.foreign import refuse_foreign
 from engine.network.links import Inside, Joint
 from engine.network.names import NOWHERE, Names
 from engine.network.published import PublishedFiles
@@ -48,7 +49,7 @@ class Network:
         self._definitions = DefinitionFiles(config.run / "networks")
         self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
-        self._names = Names(config)
+        self._names = Names(config, self._network_of, self.networks_of)
         self._traffic = Traffic(config.tag)
 
     @property
@@ -214,6 +215,7 @@ class Network:
         if made:
             self._rules.add(made, led)
         if any(endpoint.network.has_names for endpoint in endpoints):
+            self._names.lead_out(container_id, endpoints[0].servers, leads_out=leads_out)  # it is in all of them now
             self._names.reload()
         if led:
             self._route_loopback()
@@ -240,6 +242,7 @@ class Network:
         stale = next((one for one in self.networks() if one.number == network.number), None)
         if stale is not None and not any(self._is_in(port, stale.number) for port in links.attached(self._config.tag)):
             self._remove_bridge(stale.number)  # of a database that is not today's
+        refuse_foreign(network.subnet.network)
         self._refuse_overlap(network)
         self._definitions.save(network)
         self._load_rules()
@@ -394,10 +397,12 @@ class Network:
         """Addresses of all attached containers, by container id: of their first networks."""
         return firsts(links.attached(self._config.tag))
 
+    def whereabouts(self) -> dict[str, dict[int, str]]:
+        """The address of every attached container in each network that it is in now, by its id and the network's number."""
+        return whereabouts(links.attached(self._config.tag), self.networks())
+
     def networks_of(self, container_id: str) -> dict[int, str]:
-        """Its address in each network that it is in now, by the network's number."""
-        found = {port.address: self._network_of(port.address) for port in self._of(container_id)}
-        return {network.number: address for address, network in found.items() if network is not None}
+        return self.whereabouts().get(container_id, {})
 
     def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
         """Bytes that each of these containers has received and sent; without those that have no port."""

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.network import links
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -73,6 +71,8 @@ def _asking(own: dict[str, str], *, has_way_out: bool) -> dict[str, str]:
 
 
 def resolvers() -> Resolvers:
+    from engine.network import links  # it takes a library that only the engine worker needs
+
     own = links.host_addresses()
     for file in (HOST_FILE, UPSTREAM_FILE):
         servers, others = parse(_read(file))
@@ -80,6 +80,12 @@ def resolvers() -> Resolvers:
         if usable:
             return Resolvers(usable, others, file)
     return Resolvers(PUBLIC, parse(_read(HOST_FILE))[1], None)
+
+
+def name_servers() -> set[str]:
+    """IPv4 addresses of all that this host itself may ask."""
+    named = {server for file in (HOST_FILE, UPSTREAM_FILE) for server in parse(_read(file))[0]}
+    return {server for server in named if is_reachable(server, set())}
 
 
 def parse(text: str) -> tuple[list[str], tuple[str, ...]]:
@@ -100,12 +106,12 @@ def parse(text: str) -> tuple[list[str], tuple[str, ...]]:
 
 
 def is_reachable(server: str, own: set[str]) -> bool:
-    """IPv4 (containers have no other), and not this host itself."""
+    """IPv4 (containers have no other), not this host itself, and not the cloud's own service (NET-06)."""
     try:
         address = ipaddress.IPv4Address(server)
     except ValueError:
         return False
-    return not address.is_loopback and not address.is_unspecified and server not in own
+    return not (address.is_loopback or address.is_unspecified or address.is_link_local or server in own)
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,8 @@
 """The firewall's rules as text (pure). One transaction replaces both tables whole.
 
     inet TABLE     what may pass the host: containers of one network to each other and out, nothing from one network to
-                   another, nothing to the host but the question for a name, nothing in unasked
+                   another, nothing to the host but the question for a name, nothing in unasked; from elsewhere
+                   nothing to the addresses that the host has in networks, where the name server listens
     bridge TABLE   what a port may say: its own hardware and IP address only, and no IPv6 (NET-03)
 
 Fail closed (F44): packets of containers are routed only if they carry `MARK`, which only these rules set. When somebody
@@ -208,6 +209,7 @@ def _filters(bridges: str) -> str:
     iifname "{bridges}*" meta l4proto tcp reject with tcp reset
     iifname "{bridges}*" meta l4proto udp reject with icmpx type admin-prohibited
     iifname "{bridges}*" drop
+    iifname != "lo" ip daddr @networks drop
   }}
   chain answers {{
     type filter hook output priority filter - 10; policy accept;

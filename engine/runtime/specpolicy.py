@@ -81,7 +81,20 @@ def check_spec(spec: dict[str, Any], policy: Policy, place: Place) -> None:
     Raises:
         RequestRefused: with every complaint in one sentence; nothing was started.
     """
-    complaints = list(_complaints(spec, policy, place))
+    _refuse(_complaints(spec, policy, place))
+
+
+def check_resources(resources: dict[str, Any], policy: Policy) -> None:
+    """As `check_spec`, of the resources that a container is given later.
+
+    Raises:
+        RequestRefused: with every complaint in one sentence; nothing was changed.
+    """
+    _refuse(_resource_complaints(resources, policy))
+
+
+def _refuse(found: Iterator[str]) -> None:
+    complaints = list(found)
     if complaints:
         msg = f"The host's policy does not allow this container: {'; '.join(complaints)}."
         raise RequestRefused(msg)

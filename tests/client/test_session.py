@@ -102,6 +102,27 @@ def test_progress_on_a_terminal_is_redrawn_in_place(berth):
     assert "\x1b[2K\raaa: Pull complete\x1b[2B" in seen
 
 
+def test_a_terminal_obeys_nothing_that_stands_in_a_label_and_a_pipe_gets_it_whole(berth):
+    hostile = "a\x1b]0;title\x07\x1b[2J\x9b31m\u202eb\tc 값\n"
+
+    def door(talk):
+        talk.hear()
+        talk.say(t="out", text=hostile)
+        talk.say(t="err", text=hostile)
+        talk.say(t="exit", code=0)
+
+    berth.door = door
+    leader, follower = pty.openpty()
+    process = berth.popen("ps", stdin=follower, stdout=follower, stderr=follower)
+    os.close(follower)
+    seen = read_all(leader).decode()
+    assert process.wait() == 0
+    os.close(leader)
+    assert seen == "a?]0;title??[2J?31m?b\tc 값\r\n" * 2
+    process = berth.popen("ps", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert [text.decode() for text in process.communicate()] == [hostile, hostile]
+
+
 def test_an_interrupt_is_told_to_the_door(berth):
     def door(talk):
         talk.hear()

@@ -104,8 +104,10 @@ class Networks:
         kept = (one for one in self.engine.places[container_id] if one.network.number != number)
         self.engine.places[container_id] = tuple(kept)
 
-    def of(self, container_id):
-        return {one.network.number: one.address for one in self.engine.places.get(container_id, ())}
+    def whereabouts(self):
+        return {
+            name: {one.network.number: one.address for one in places} for name, places in self.engine.places.items()
+        }
 
     def set_names(self, container_id, endpoint):
         places = self.engine.places[container_id]

@@ -96,6 +96,7 @@ async def test_networks_of_the_pool_never_overlap(door):
         (("create", "--subnet", "10.1.2.3/24", "x"), 125, "invalid CIDR block 10.1.2.3/24"),
         (("create", "--subnet", "fd00::/64", "x"), 125, "invalid CIDR block"),
         (("create", "--subnet", "10.1.2.0/30", "x"), 1, "is too small or too big"),
+        (("create", "--subnet", "169.254.169.0/24", "x"), 1, "The addresses of 169.254.169.0/24 are not private ones"),
         (("create", "--gateway", "10.1.2.1", "x"), 1, "must have a corresponding subnet"),
         (("create", "--subnet", "10.77.1.0/24", "--gateway", "10.78.1.1", "x"), 1, "cannot be the gateway's"),
         (("create", "--subnet", "10.77.1.0/24", "--ip-range", "10.78.1.0/28", "x"), 1, "no matching subnet for range"),

@@ -207,6 +207,29 @@ def test_a_probe_of_a_worker_that_died_is_taken_away_and_asked_anew(asked, engin
     assert Health.objects.get(container=row).status == "healthy"
 
 
+@pytest.mark.parametrize("where", ["start", "read_output"])
+def test_a_probe_that_could_not_be_dealt_with_is_asked_anew(asked, engine, monkeypatch, where):
+    """A database that is locked, a full disk, a mistake of ours: no container is asked nothing from then on."""
+    row = asked()
+    monkeypatch.setattr(healthprobes, "submit", healthprobes._safely)
+
+    def fails(*_words, **_more):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(engine.execs, where, fails)
+        first = ask(row)
+        if where == "read_output":
+            engine.execs.finish(first, 0)
+    assert Health.objects.get(container=row).exec_id == first
+    healthprobes.look()
+    second = Health.objects.get(container=row).exec_id
+    assert second not in {"", first}
+    assert first in engine.execs.removed
+    engine.execs.finish(second, 0)
+    assert Health.objects.get(container=row).status == "healthy"
+
+
 def test_the_sweep_of_strays_leaves_a_probe_whose_answer_is_not_read_yet(asked, engine):
     row = asked()
     exec_id = ask(row)

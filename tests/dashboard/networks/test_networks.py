@@ -132,6 +132,29 @@ def test_a_connection_whose_job_is_lost_is_made_all_the_same(user, running, queu
     assert [place.address for place in engine.places[running.container_id]] == ["10.77.5.2", "10.77.6.2"]
 
 
+@pytest.mark.fault("F20")
+def test_who_has_left_a_network_does_not_stay_in_it(user, running, queue, engine):
+    """A look of `reconcile` that began before a disconnection brings the container in again after it; as its row has gone,
+    its address there may be another's soon."""
+    services.create(user, NetworkCreate(name="back", subnet="10.77.6.0/24"))
+    networking.connect(user, running, NetworkChoice(name="back"))
+    queue.run()
+    endpoint = Endpoint.objects.select_related("container", "network").get(network__name="back")
+    networking.disconnect(user, running, endpoint.network)
+    queue.run()
+    networkhandlers._bring_in(endpoint)
+    assert set(engine.networks.whereabouts()[running.container_id]) == {1, 2}
+    Job.objects.update(state=JobState.RUNNING)
+    networkhandlers.reconcile()
+    assert set(engine.networks.whereabouts()[running.container_id]) == {1, 2}  # a job is said to be at work on it
+    Job.objects.update(state=JobState.SUCCEEDED)
+    networkhandlers.reconcile()
+    assert set(engine.networks.whereabouts()[running.container_id]) == {1}
+    networking.leave(running, running.endpoints.get())
+    networkhandlers.reconcile()
+    assert engine.networks.whereabouts()[running.container_id] == {}
+
+
 def test_a_new_name_of_a_running_container_is_answered(running, engine):
     Container.objects.filter(pk=running.pk).update(name="shop")
     networkhandlers.reconcile()

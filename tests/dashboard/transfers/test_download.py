@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from asgiref.sync import sync_to_async
 from django.test import AsyncClient
 
 from dashboard.core.paced import PacedAnswers
@@ -34,8 +35,6 @@ def page(client, user):
 
 @pytest.mark.threat("CPY-06")
 async def test_it_is_a_file_and_nothing_else(outgoing, user, data):
-    from asgiref.sync import sync_to_async
-
     made = await sync_to_async(outgoing)(b"<script>tar</script>" * 100_000)
     page = AsyncClient()
     await page.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
@@ -49,6 +48,23 @@ async def test_it_is_a_file_and_nothing_else(outgoing, user, data):
     assert b"".join([chunk async for chunk in answer.streaming_content]) == b"<script>tar</script>" * 100_000
     assert not (data / "transfers" / made.key).exists()
     assert (await page.get(f"/transfers/{made.key}/")).status_code == 404
+
+
+async def test_who_leaves_before_the_first_byte_leaves_no_open_file(outgoing, user, data):
+    """As when a browser closes while the view still runs: Django throws the answer away, and nobody reads it."""
+    made = await sync_to_async(outgoing)(b"tar")
+    page = AsyncClient()
+    await page.aforce_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    answer = await page.get(f"/transfers/{made.key}/")
+    file = str(data / "transfers" / made.key)
+    assert _open_files(file) == 1
+    await sync_to_async(answer.close)()
+    assert _open_files(file) == 0
+
+
+def _open_files(name):
+    links = [link for link in Path("/proc/self/fd").iterdir() if link.is_symlink()]
+    return [os.readlink(link) for link in links if link.is_symlink()].count(name)
 
 
 def test_one_that_is_not_ready_says_so(page, outgoing):

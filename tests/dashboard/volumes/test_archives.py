@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,7 +18,7 @@ from dashboard.grammar import ContainerOptions
 from dashboard.jobs import stopping
 from dashboard.jobs.models import Job, JobState
 from dashboard.transfers import services as transfers
-from dashboard.volumes import archives, services, ticks
+from dashboard.volumes import archives, handlers, services, ticks
 from dashboard.volumes.models import Volume, VolumeState
 from engine.errors import ArchiveRejected, StoreFull
 
@@ -65,6 +66,26 @@ def test_two_people_back_one_volume_up_at_once(volume, user, queue, engine, data
         archives.begin_backup(volume, user)
     queue.run()
     assert len(files(data)) == 2
+
+
+def test_archives_leave_threads_to_the_containers(volume, user, queue, engine, data, arrive, monkeypatch):
+    """Each may take hours; one that finds no place is refused, and the volume is as it was."""
+    monkeypatch.setattr(handlers, "_places", threading.BoundedSemaphore(1))
+    made, backup = arrive(), archives.begin_backup(services.create(user, "other"), user)
+    with handlers._place():
+        job = archives.restore(volume, user, made)
+        queue.run()
+    for refused in (job, backup.job):
+        refused.refresh_from_db()
+        assert refused.state == JobState.FAILED
+        assert refused.error.endswith(
+            "archives of volumes are being written or read already. Try again when one of them is done."
+        )
+    assert {one.state for one in Volume.objects.all()} == {VolumeState.READY}
+    assert engine.archives == {}
+    archives.restore(volume, user, arrive())
+    queue.run()
+    assert engine.archives == {"data": b"new"}
 
 
 def test_a_restore_replaces_and_leaves_no_file(volume, user, queue, engine, data, arrive):
@@ -119,7 +140,7 @@ def test_while_it_is_backed_up_it_is_neither_removed_nor_restored(volume, user, 
     queue.run()
 
 
-def test_while_it_is_removed_nothing_else_happens(volume, user, queue):
+def test_while_it_is_removed_nothing_else_happens(volume, user, queue, engine):
     services.remove(volume, user)
     for act in (archives.begin_backup, archives.begin_restore):
         with pytest.raises(DashboardError, match="is being removed just now"):

@@ -10,6 +10,7 @@ import tracemalloc
 
 import pytest
 
+from engine.archives import pack
 from engine.archives.volumes import sweep_restored
 from engine.config import MIB
 from engine.errors import ArchiveRejected, Cancelled, NotStored, RequestRefused, StoreError, StoreFull
@@ -41,6 +42,25 @@ def test_a_volume_comes_back_as_it_was(full):
     found = archive.stat()
     assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (NOBODY, NOBODY, 0o600)
     assert found.st_size < 1 << 20  # 64 MiB of holes take no space
+
+
+@pytest.mark.parametrize("what", ["a folder", "hard links"])
+def test_names_that_a_container_makes_cost_the_engine_a_bounded_memory(full, monkeypatch, what):
+    """Ten million entries may be in an archive, with names of 4 KiB."""
+    data = full.data("many")
+    for number in range(300):
+        folder = data if what == "a folder" else data / str(number)
+        folder.mkdir(exist_ok=True)
+        (folder / f"{number}").touch()
+        if what == "hard links":
+            os.link(folder / f"{number}", folder / "again")
+    full.backup("many")
+    limit = {"a folder": 300 * 100, "hard links": 300 * 150}[what]
+    monkeypatch.setattr(pack, "_NAMES_LIMIT_BYTES", limit)
+    with pytest.raises(ArchiveRejected, match="its names are too long in total"):
+        full.backup("many")
+    monkeypatch.setattr(pack, "_NAMES_LIMIT_BYTES", 2 * limit)
+    full.backup("many")
 
 
 def test_the_same_volume_makes_the_same_bytes(full):

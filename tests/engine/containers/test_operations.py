@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from engine.containers import operations
 from engine.containers.operations import LimitsWanted
 from engine.containers.states import State
 from engine.errors import RequestRefused, RuntimeFailed, WrongState
@@ -198,6 +199,24 @@ def test_limits_are_changed_while_it_runs_and_for_its_next_start(lab):
         lab.engine.start(container_id)
         assert _limits(lab, container_id) == (48 << 20, 500, 33)
         assert not (lab.config.container(container_id) / "resources.json").exists()
+
+
+@pytest.mark.threat("RUN-07")
+@pytest.mark.parametrize(
+    ("wider", "complaint"),
+    [({"pids": {"limit": -1}}, "processes without a limit"), ({"memory": {"limit": -1}}, "memory without a limit"),
+     ({"cpu": {"quota": -1, "period": 100_000}}, "processor time without a limit"), ({"devices": []}, "other devices")],
+)  # fmt: skip
+def test_the_policy_looks_at_what_a_running_container_is_given_too(lab, monkeypatch, wider, complaint):
+    """However it was built: an update has the same last look as a start."""
+    built = operations.resources
+    with lab.started("/bin/sleep", "60") as container_id:
+        before = _limits(lab, container_id)
+        with monkeypatch.context() as mistaken:
+            mistaken.setattr(operations, "resources", lambda *words: built(*words) | wider)
+            with pytest.raises(RequestRefused, match=complaint):
+                lab.engine.operations.update(container_id, LimitsWanted())
+        assert _limits(lab, container_id) == before
 
 
 def test_shares_are_changed_and_given_back_while_it_runs(lab):

@@ -18,7 +18,9 @@ def test_the_hosts_own_resolvers_and_options_are_taken_over(files):
     assert resolvers.resolv_conf() == "nameserver 192.0.2.53\nsearch a.example b.example\noptions ndots:2\n"
 
 
-@pytest.mark.parametrize("unreachable", ["127.0.0.53", "127.0.0.1", "::1", "192.0.2.2", "fe80::1%eth0", "0.0.0.0"])
+@pytest.mark.parametrize(
+    "unreachable", ["127.0.0.53", "127.0.0.1", "::1", "192.0.2.2", "fe80::1%eth0", "0.0.0.0", "169.254.169.254"]
+)
 def test_resolvers_on_the_host_itself_give_way_to_its_upstreams(files, unreachable):
     (files / "host").write_text(f"nameserver {unreachable}\noptions edns0\n")
     (files / "upstream").write_text("nameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch up.example\n")
