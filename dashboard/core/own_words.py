@@ -33,6 +33,7 @@ OWN: Final = (
     gettext_noop("The start was cut off. Start it again."),
     gettext_noop("It could not be removed: {why}"),
     gettext_noop("A container has at most {limit} mounts."),
+    gettext_noop("A volume has at most {limit} labels."),
     gettext_noop("Ports of the host below {limit} are published by administrators only. Name a higher one."),
     gettext_noop("Cancelled."),
     gettext_noop("Other containers took the ids that were chosen for this one. Start it again."),
