@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import signal
@@ -192,6 +193,39 @@ def test_a_container_has_its_own_servers_asked_but_none_of_the_host(network, hos
 def _with_resolv_conf(path):
     command = f'mount --bind {path} /etc/resolv.conf && exec "$@"'
     return ("/usr/bin/unshare", "-m", "--propagation", "private", "/bin/sh", "-c", command, "sh")
+
+
+def flood(netns, server, count):
+    """Questions for names elsewhere, as fast as one program can send them."""
+
+    def call():
+        with socket.socket(socket.AF_INET, UDP) as client:
+            client.connect((server, 53))
+            sent = 0
+            for number in range(count):
+                name = f"n{number}".encode()
+                labels = bytes([len(name)]) + name + b"\7example\0"
+                with contextlib.suppress(OSError):
+                    sent += bool(
+                        client.send(struct.pack("!6H", number & 0xFFFF, 0x100, 1, 0, 0, 0) + labels + b"\0\1\0\1")
+                    )
+            return sent
+
+    return namespaces.in_netns(netns, call)
+
+
+@pytest.mark.threat("NET-01")
+def test_one_who_floods_the_name_server_takes_it_from_nobody(network, host, config, attach):
+    front = attach(ONE, replace(place(FRONT, 2, "web"), servers=(LAN_ADDRESS,)))
+    back = attach(TWO, place(BACK, 2, "db"))
+    find(back, "10.81.2.254", "db", ["10.81.2.2"])
+    (pid,) = cgroups.pids(names.cgroup_of(config))
+    with listening(host.lan, port=5353, kind=UDP):
+        assert flood(front, "10.81.1.1", 30_000) > 10_000
+        assert len(os.listdir(f"/proc/{pid}/fd")) < 3000
+        find(back, "10.81.2.254", "db", ["10.81.2.2"])
+    assert host.run(network.is_intact)
+    until("it may ask again", lambda: finds(front, "10.81.1.1", "web") == ["10.81.1.2"])
 
 
 @pytest.mark.threat("NET-04")
