@@ -88,7 +88,8 @@ class _Packer:
         entry = _entry(Kind.DIRECTORY, os.fstat(fd), _attributes(fd))
         self._folders_bytes += unpack.folder_cost(path, entry.xattrs)
         if self._folders_bytes > unpack.FOLDERS_LIMIT_BYTES:
-            raise unfit(unpack.TOO_MANY_FOLDERS, path)
+            msg = "it has too many folders"
+            raise unfit(msg, path)
         self._head(entry, path)
         listed = self._listed(fd, path)
         for name in listed:

@@ -37,9 +37,6 @@ FOLDERS_LIMIT_BYTES = 512 << 20  # of memory, until they get what is said of the
 _FOLDER_COST_BYTES = 500  # of each, beside its name and attributes
 
 
-TOO_MANY_FOLDERS = "it has too many folders"
-
-
 def folder_cost(path: bytes, attributes: Mapping[bytes, bytes] | None) -> int:
     """What one folder is counted for, of `FOLDERS_LIMIT_BYTES`."""
     said = (attributes or {}).items()
@@ -197,7 +194,8 @@ class Unpacker:
         """A folder that comes twice counts twice: what it said before may have been as long."""
         self._folders_bytes += folder_cost(path, entry.xattrs if entry is not None else None)
         if self._folders_bytes > FOLDERS_LIMIT_BYTES:
-            raise reject(TOO_MANY_FOLDERS, path)
+            msg = "it has too many folders"
+            raise reject(msg, path)
         if entry is not None:
             entry.name, entry.block = b"", None
         self._folders[path] = entry

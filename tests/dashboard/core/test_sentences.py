@@ -81,7 +81,14 @@ INNER = (
     "the registry refuses to resume",
     "Another engine worker runs on this data folder. There may be only one.",
 )
-TOLD = ("engine", "dashboard/jobs", "dashboard/catalog", "dashboard/containers", "dashboard/networks")
+TOLD = (
+    "engine",
+    "dashboard/jobs",
+    "dashboard/catalog",
+    "dashboard/containers",
+    "dashboard/networks",
+    "dashboard/volumes",
+)
 
 
 @cache
