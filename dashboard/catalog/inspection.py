@@ -15,11 +15,12 @@ from dashboard.grammar.requests import Images
 from dashboard.grammar.units import rfc3339
 
 _YES, _NO = frozenset({"true", "1"}), frozenset({"false", "0"})
-_FILTERS = {"reference": anything, "dangling": lambda value: value.lower() in _YES | _NO}
+_FILTERS = {"reference": anything, "label": anything, "dangling": lambda value: value.lower() in _YES | _NO}
 
 
 def _config_part(image: Image) -> dict[str, Any]:
     said = image.config.get("config") or {}
+    asked = {"Healthcheck": said["Healthcheck"]} if said.get("Healthcheck") else {}  # only then, as Docker
     return {
         "Hostname": said.get("Hostname", ""),
         "Domainname": said.get("Domainname", ""),
@@ -34,6 +35,7 @@ def _config_part(image: Image) -> dict[str, Any]:
         "OnBuild": said.get("OnBuild"),
         "Labels": said.get("Labels"),
         "StopSignal": said.get("StopSignal", ""),
+        **asked,
     }
 
 
@@ -85,6 +87,13 @@ def _wanted(line: ImageLine, pattern: str) -> bool:
     return line.repository != "" and (fnmatchcase(line.repository, pattern) or fnmatchcase(full, pattern))
 
 
+def _has_labels(image: Image, values: list[str]) -> bool:
+    """All of them: `key`, or `key=value`."""
+    found = (image.config.get("config") or {}).get("Labels") or {}
+    wanted = (value.partition("=") for value in values)
+    return all(key in found and (not sign or found[key] == value) for key, sign, value in wanted)
+
+
 def image_lines(images: Iterable[Image], request: Images) -> list[ImageLine]:
     """A line for each name, and one for an image without any, as the arguments and filters of `images` choose.
 
@@ -92,7 +101,8 @@ def image_lines(images: Iterable[Image], request: Images) -> list[ImageLine]:
         DashboardError: a filter that `images` does not know, whether there are images or not.
     """
     refuse_unknown(request.filters, _FILTERS)
-    lines = [line for image in images for line in _lines_of(image)]
+    labels = [value for name, value in request.filters if name == "label"]
+    lines = [line for image in images if _has_labels(image, labels) for line in _lines_of(image)]
     pattern = gateway.parse(request.repository).familiar_name if "/" in request.repository else request.repository
     if ":" in request.repository.rpartition("/")[2]:
         pattern = request.repository
@@ -100,6 +110,6 @@ def image_lines(images: Iterable[Image], request: Images) -> list[ImageLine]:
     for name, value in request.filters:
         if name == "reference":
             lines = [line for line in lines if _wanted(line, value)]
-        else:
+        elif name == "dangling":
             lines = [line for line in lines if (not line.repository) == (value.lower() in _YES)]
     return lines

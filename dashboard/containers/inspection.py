@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any
 
 from dashboard import gateway
@@ -10,6 +12,7 @@ from dashboard.containers import health, mounting, networking, ports, states
 from dashboard.containers.creation import effective_command
 from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
+from dashboard.containers.lookup import find
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
 from dashboard.core.filters import anything, refuse_unknown
 from dashboard.grammar import ContainerOptions
@@ -50,6 +53,8 @@ _FILTERS = {
     "exited": lambda value: value.removeprefix("-").isdecimal(),
     "publish": _is_port,
     "expose": _is_port,
+    "before": anything,
+    "since": anything,
 }
 _RUNS = frozenset({"running", "paused", "restarting"})  # as with Docker
 _HOSTS_IDS = frozenset({IdMode.HOST, IdMode.BEFORE})
@@ -301,6 +306,15 @@ def _is_of_image(container: Container, values: list[str]) -> bool:
     return any(value in {container.image_reference, f"sha256:{ids}"} or ids.startswith(value) for value in values)
 
 
+def _fits_name(wanted: str, name: str) -> bool:
+    """A part of it; `^` and `$` mark its ends, as in the expressions that Docker takes here."""
+    part = wanted.removeprefix("^").removeprefix("/").removesuffix("$")
+    at_begin, at_end = wanted.startswith("^"), wanted.endswith("$")
+    if at_begin and at_end:
+        return name == part
+    return (part in name) and (not at_begin or name.startswith(part)) and (not at_end or name.endswith(part))
+
+
 def _has_volume(container: Container, values: list[str]) -> bool:
     return any(value in {use.volume.name, use.target} for use in container.volume_uses.all() for value in values)
 
@@ -312,7 +326,7 @@ def _is_in_network(container: Container, values: list[str]) -> bool:
 
 _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "status": lambda container, values: docker_state(container) in values,
-    "name": lambda container, values: any(value.removeprefix("/") in container.name for value in values),
+    "name": lambda container, values: any(_fits_name(value, container.name) for value in values),
     "id": lambda container, values: any(container.container_id.startswith(value) for value in values),
     "ancestor": _is_of_image,
     "volume": _has_volume,
@@ -323,6 +337,11 @@ _KEEPS: dict[str, Callable[[Container, list[str]], bool]] = {
     "publish": lambda container, values: _has_port(container, values, is_published=True),
     "expose": lambda container, values: _has_port(container, values, is_published=False),
 }
+_BESIDE = {"before": operator.lt, "since": operator.gt}  # another container, by when they were made
+
+
+def _made(container: Container) -> tuple[datetime, int]:
+    return container.created_at, container.pk
 
 
 def _keeps(container: Container, name: str, values: list[str]) -> bool:
@@ -333,7 +352,8 @@ def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Cont
     """Those that `ps` lists, newest first, as its flags and filters choose.
 
     Raises:
-        DashboardError: a filter that `ps` does not know, whether there are containers or not.
+        DashboardError: a filter that `ps` does not know, whether there are containers or not; it names a container that
+            is not there.
     """
     refuse_unknown(request.filters, _FILTERS)
     rows = list(containers)
@@ -342,7 +362,11 @@ def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Cont
         rows = [row for row in rows if docker_state(row) in _RUNS]
     for name in {name for name, _ in request.filters}:
         values = [value for other, value in request.filters if other == name]
-        rows = [row for row in rows if _keeps(row, name, values)]
+        if name in _BESIDE:
+            others = [_made(find(value)) for value in values]
+            rows = [row for row in rows if any(_BESIDE[name](_made(row), other) for other in others)]
+        else:
+            rows = [row for row in rows if _keeps(row, name, values)]
     if request.last > 0:
         rows = rows[: request.last]
     return rows

@@ -13,6 +13,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import transaction
 from django.utils import timezone
 
 from dashboard.containers import restartpolicy
@@ -51,7 +52,8 @@ def after_failure(container: Container, exit_code: int | None) -> Fields:
 
 def stop_by_hand(container: Container) -> bool:
     """Whoever stops a container has the last word; says whether that ended a wait."""
-    waited = Container.objects.filter(pk=container.pk).exclude(restart_at=None).update(restart_at=None)
-    Container.objects.filter(pk=container.pk).update(stopped_by_hand=True)
+    with transaction.atomic():  # both or none, and begun as a write: SQLite then waits for its turn
+        waited = Container.objects.filter(pk=container.pk).exclude(restart_at=None).update(restart_at=None)
+        Container.objects.filter(pk=container.pk).update(stopped_by_hand=True)
     container.refresh_from_db()
     return bool(waited)

@@ -46,7 +46,7 @@ LOOK_S = 10  # how long a page waits for the engine to look into a container
 _PARTS = {
     "head": "containers/head.html",
     "execs": "containers/execs.html",
-    "networks": "containers/networks.html",
+    "overview": "containers/overview.html",
     "now": "containers/now.html",
 }
 

@@ -229,7 +229,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="inspect",
         usage="[OPTIONS] NAME|ID [NAME|ID...]",
-        about="Return low-level information on containers and images",
+        about="Return low-level information on containers, images, volumes and networks",
         build=build_inspect(""),
         flags=(
             INSPECT_FORMAT,

@@ -10,6 +10,7 @@ from dashboard.grammar.tables import Row
 from dashboard.grammar.template import Template, as_json
 
 _SECOND_NS = 1_000_000_000
+_GO_NAMES = {"Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +37,14 @@ def event_row(event: EventLine) -> Row:
     }
 
 
-def _template_row(event: EventLine) -> Row:
-    """Go's names, which its JSON does not use."""
-    row = event_row(event)
-    names = {"Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano"}
-    return row | {name: row.get(key, "") for name, key in names.items()}
+class _Message(dict[str, object]):
+    """An event as templates see it: by Go's names too, which are not in its JSON (`{{json .}}`)."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in _GO_NAMES
+
+    def __missing__(self, name: str) -> object:
+        return self.get(_GO_NAMES[name], "")
 
 
 def event_time(time_ns: int, zone: tzinfo) -> str:
@@ -67,7 +71,7 @@ class EventPrinter:
         if self._is_json:
             return as_json(event_row(event))
         if self._template is not None:
-            return self._template.render(_template_row(event))
+            return self._template.render(_Message(event_row(event)))
         said = ", ".join(f"{name}={value}" for name, value in sorted(event.attributes.items()))
         when = event_time(event.time_ns, self._zone)
         return f"{when} {event.type} {event.action} {event.actor} ({said})"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import Flag
@@ -62,9 +64,26 @@ def program_help() -> str:
     )
 
 
-def group_help(group: str, verbs: tuple[str, ...]) -> str:
-    lines = [f"Usage:  {PROGRAM} {group} COMMAND", "", f"Manage {group}s", "", "Commands:", *(f"  {v}" for v in verbs)]
-    return "\n".join(lines)
+def group_help(group: str, verbs: Mapping[str, Command]) -> str:
+    """Each command once, by its first spelling."""
+    shown: list[tuple[str, str]] = []
+    known: list[Command] = []
+    for verb, command in verbs.items():
+        if command not in known:
+            known.append(command)
+            shown.append((verb, command.about))
+    return "\n".join(
+        [
+            f"Usage:  {PROGRAM} {group} COMMAND",
+            "",
+            f"Manage {group}s",
+            "",
+            "Commands:",
+            *(f"  {verb:<10}  {about}" for verb, about in sorted(shown)),
+            "",
+            f"Run '{PROGRAM} {group} COMMAND --help' for more information on a command.",
+        ]
+    )
 
 
 def _demand(command: Command) -> str:

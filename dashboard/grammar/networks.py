@@ -161,7 +161,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="rm",
-        usage="NETWORK [NETWORK...]",
+        usage="[OPTIONS] NETWORK [NETWORK...]",
         about="Remove one or more networks",
         build=lambda v, w: requests.NetworkRemove(names=w, force=v.get("force", False)),
         flags=(switch("force", "f", "Do not error if the network does not exist"),),

@@ -83,11 +83,11 @@ def parse(argv: Sequence[str]) -> requests.Request:
     return _command(BY_NAME[word], word, rest)
 
 
-def _help(words: list[str]) -> requests.Help:
+def _help(words: list[str]) -> requests.Request:
     if not words:
         return requests.Help(text=program_help())
     if words[0] in VERBS:
-        return requests.Help(text=group_help(words[0], tuple(VERBS[words[0]])))
+        return _grouped(words[0], [*words[1:2], "--help"])
     if words[0] not in BY_NAME:
         raise no_such_command(words[0])
     return requests.Help(text=command_help(BY_NAME[words[0]], words[0]))
@@ -95,7 +95,7 @@ def _help(words: list[str]) -> requests.Help:
 
 def _grouped(group: str, words: list[str]) -> requests.Request:
     if not words or words[0] in HELP_FLAGS:
-        return requests.Help(text=group_help(group, tuple(VERBS[group])))
+        return requests.Help(text=group_help(group, VERBS[group]))
     command = VERBS[group].get(words[0])
     if command is None:
         msg = f"{group} {words[0]}"

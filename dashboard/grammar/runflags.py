@@ -38,7 +38,7 @@ DETACH_KEYS = string("detach-keys", text="Override the key sequence for detachin
 
 _LATER = (
     *("annotation", "blkio-weight", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
-    *("cpuset-mems", "device", "gpus"),
+    *("cpuset-mems", "device", "gpus", "health-start-interval"),
     *("ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
     *("mac-address", "memory-swappiness"),
     *("pid", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
@@ -95,6 +95,7 @@ CONTAINER_FLAGS = (
     listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
     string("cidfile", text="Write the container ID to the file"),
     listed("dns", read_server, "Set custom DNS servers"),
+    Flag(name="dns-opt", read=read_resolver_option, repeats=True, is_hidden=True),
     listed("dns-option", read_resolver_option, "Set DNS options"),
     listed("dns-search", read_search, "Set custom DNS search domains"),
     string("domainname", text="Container NIS domain name"),
@@ -180,7 +181,7 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         hosts=values.get("add_host", ()),
         dns=values.get("dns", ()),
         dns_search=values.get("dns_search", ()),
-        dns_options=values.get("dns_option", ()),
+        dns_options=(*values.get("dns_option", ()), *values.get("dns_opt", ())),
         domainname=values.get("domainname", ""),
         groups=values.get("group_add", ()),
         init=values.get("init", False),

@@ -107,7 +107,7 @@ class Reader:
             rows = rows.filter(pk__gt=max(self._seen) - _WINDOW).exclude(pk__in=self._seen)
         if until_ns is not None:
             rows = rows.filter(time_ns__lte=until_ns)
-        found = list(rows.order_by("pk"))
+        found = list(rows.order_by("time_ns", "pk"))  # a number may be given after that of what came next
         self._remember(event.pk for event in found)
         seen_types = {kind for kind, permission in _SEEN_BY.items() if allows(self.user, permission)}
         return [event for event in found if event.type in seen_types and keeps(event, self.filters)]

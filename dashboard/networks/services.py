@@ -247,7 +247,7 @@ def mark(network: Network, state: NetworkState) -> None:
 def submit_removal(network: Network, user: Requester) -> Job:
     """REMOVING and its job, together. The caller has made sure that nobody is in it."""
     mark(network, NetworkState.REMOVING)
-    params = {"network": network.network_id}
+    params = {"network": network.network_id, "name": network.name}
     return jobs.submit(REMOVE, params, requester=user, key=key_of(network), queue="engine")
 
 

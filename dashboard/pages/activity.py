@@ -91,6 +91,7 @@ def row(job: Job, names: dict[str, str], layers: dict[int, str] | None = None) -
     subject = names.get(container_id) or str(
         job.params.get("reference")
         or _volume_of(job)
+        or job.params.get("name")
         or container_id[:12]
         or (layers or {}).get(job.params.get("layer"), "")
     )

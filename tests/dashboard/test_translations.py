@@ -139,3 +139,12 @@ def test_what_the_engine_said_is_shown_in_the_readers_language(path):
     if path.parent.name in {"account", "accounts"}:
         return
     assert [name for name, filters in SAID.findall(path.read_text()) if not filters.startswith("|translated")] == []
+
+
+@pytest.mark.parametrize("other", ["세요", "암호", "제한을 바꾸", "제한 변경"])
+def test_korean_has_one_word_and_one_ending_for_one_thing(other):
+    """하십시오, 비밀번호, 한도."""
+    said = (ROOT / "dashboard" / "locale" / "ko" / "LC_MESSAGES" / "django.po").read_text() + (
+        ROOT / "README.ko.md"
+    ).read_text()
+    assert [line for line in said.splitlines() if other in line] == []

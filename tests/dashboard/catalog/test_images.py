@@ -176,7 +176,12 @@ def test_lines_of_images_follow_arguments_and_filters(present, user):
     assert names(filters=(("dangling", "true"),)) == [":"]
     assert names(filters=(("reference", "cent*"),)) == ["centos:7"]
     assert "centos:7" in names(filters=(("dangling", "0"),))
+    image.config["config"] |= {"Labels": {"tier": "db"}, "Healthcheck": {"Test": ["CMD", "true"]}}
+    image.save(update_fields=["config"])
+    assert names(filters=(("label", "tier"),)) == names(filters=(("label", "tier=db"),)) == ["centos:7"]
+    assert names(filters=(("label", "tier=db"), ("label", "made"))) == []
     shape = services.inspect_image(image)
+    assert shape["Config"]["Healthcheck"] == {"Test": ["CMD", "true"]}
     assert shape["RepoTags"] == ["centos:7"]
     assert shape["RepoDigests"] == [f"centos@{digest('index red')}"]
     assert shape["RootFS"]["Layers"] == [digest("red")]

@@ -477,6 +477,20 @@ def test_ps_shows_running_ones_and_filters(running, user, queue, engine):
     assert names(all=True, filters=(("name", "oth"),)) == ["other"]
     assert names(all=True, filters=(("id", other.short_id),)) == ["other"]
     assert len(names(all=True, filters=(("ancestor", "ubuntu:14.04"),))) == 2
+    assert names(all=True, filters=(("before", "other"),)) == [running.name]
+    assert names(all=True, filters=(("since", running.short_id),)) == ["other"]
+    assert names(filters=(("since", running.short_id),)) == []
+    with pytest.raises(DashboardError, match="No such container: gone"):
+        names(filters=(("since", "gone"),))
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("^/other$", 1), ("^other$", 1), ("^oth", 1), ("her$", 1), ("th", 1), ("^her", 0), ("^oth$", 0), ("oth$", 0)],
+)
+def test_a_name_can_be_asked_for_from_its_beginning_to_its_end(ubuntu, user, value, found):
+    row = services.create(user, ContainerOptions(image="ubuntu:14.04", name="other"))
+    assert len(services.chosen_containers([row], requests.Ps(all=True, filters=(("name", value),)))) == found
 
 
 @pytest.mark.parametrize("mistake", [("nope", "x"), ("status", "asleep"), ("exited", "often")])

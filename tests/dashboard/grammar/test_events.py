@@ -36,5 +36,7 @@ def test_formats():
     assert (shape["time"], shape["timeNano"]) == (1_790_000_000, EVENT.time_ns)
     text = "{{.Type}} {{.Action}} {{.Actor.Attributes.name}} {{.Status}} {{.Time}}"
     assert EventPrinter(text, UTC).line(EVENT) == "container die web die 1790000000"
-    with pytest.raises(UsageError):
-        EventPrinter("{{.Type", UTC)
+    assert json.loads(EventPrinter("{{json .}}", UTC).line(EVENT)) == shape
+    for wrong in ("{{.Type", "{{.Nothing}}"):
+        with pytest.raises(UsageError):
+            EventPrinter(wrong, UTC).line(EVENT)

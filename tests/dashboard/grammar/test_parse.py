@@ -7,6 +7,8 @@ import re
 import pytest
 
 from dashboard.grammar import ContainerOptions, ExecOptions, UsageError, parse, requests, split_line
+from dashboard.grammar.operations import BY_NAME
+from dashboard.grammar.parse import VERBS
 
 PRIMER = {
     "$ sudo docker -v": requests.VersionLine(),
@@ -160,6 +162,29 @@ def test_help_of_a_command_lists_its_flags(line):
     assert "gpus" not in text
 
 
+@pytest.mark.parametrize("line", ["network", "network --help", "help network"])
+def test_help_of_a_group_tells_what_each_command_does_once(line):
+    lines = parse(split_line(line)).text.splitlines()
+    assert "  connect     Connect a container to a network" in lines
+    assert [found.split()[0] for found in lines if found.startswith("  ")] == [
+        *("connect", "create", "disconnect", "inspect", "ls", "prune", "rm")
+    ]
+
+
+def test_help_of_a_command_in_a_group():
+    assert parse(["help", "volume", "create"]) == parse(["volume", "create", "--help"])
+    with pytest.raises(UsageError, match="'volume nope' is not a berth command"):
+        parse(["help", "volume", "nope"])
+
+
+@pytest.mark.parametrize(
+    "words", [[name] for name in BY_NAME] + [[group, verb] for group, verbs in VERBS.items() for verb in verbs]
+)
+def test_a_usage_line_says_whether_there_are_options(words):
+    text = parse([*words, "--help"]).text
+    assert ("\nOptions:\n" in text) == ("[OPTIONS]" in text.splitlines()[0])
+
+
 def test_an_open_quote_is_a_sentence():
     with pytest.raises(UsageError, match="cannot be read"):
         split_line("run 'x")
@@ -170,3 +195,14 @@ def test_another_user_namespace_than_the_hosts_cannot_be_named():
     assert parse(["run", "--userns=", "x"]).options.userns == ""
     with pytest.raises(UsageError, match="invalid USER mode"):
         parse(["run", "--userns", "container:x", "box"])
+
+
+def test_dockers_other_spelling_of_dns_option():
+    options = parse(["run", "--dns-opt", "rotate", "--dns-option", "ndots:2", "x"]).options
+    assert options.dns_options == ("ndots:2", "rotate")
+    assert "--dns-opt " not in parse(["run", "--help"]).text
+
+
+def test_a_flag_that_is_known_and_missing_is_told_so():
+    with pytest.raises(UsageError, match="has no --health-start-interval yet"):
+        parse(["run", "--health-start-interval", "2s", "x"])

@@ -101,6 +101,14 @@ def test_images_and_volumes_too(made, user, queue):
     assert said[-1][:2] == ("image", "delete")
 
 
+def test_what_was_written_down_late_stands_where_it_happened(running, user):
+    before = Event.objects.last().time_ns
+    for moment, action in ((before + 2, "die"), (before + 1, "kill")):
+        fields = {"time_ns": moment, "type": EventType.CONTAINER, "actor": running.container_id}
+        Event.objects.create(action=action, attributes={}, **fields)
+    assert [event.action for event in Reader.since(before + 1, user, ()).read()] == ["kill", "die"]
+
+
 def test_a_change_that_is_rolled_back_never_happened(running):
     before = Event.objects.count()
     with transaction.atomic():

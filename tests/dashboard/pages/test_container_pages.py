@@ -5,6 +5,7 @@ import re
 from html import unescape
 
 import pytest
+from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.containers import figures
@@ -445,3 +446,16 @@ def test_limits_are_changed_on_the_page(page, world, at_once):
     assert Job.objects.get(kind="update_container").params["changes"] == wanted
     assert page.post(f"{address}update/", {"memory": "much"}).status_code == 400
     assert page.post(f"{address}update/", {"memory": "1k"}).status_code == 400
+
+
+def test_the_overview_of_a_container_comes_anew_when_something_happens_to_it(page, world):
+    own = f"/containers/{world.running.container_id}/"
+    again = f'hx-get="{own}?part=overview" hx-trigger="live:container.{world.running.container_id} from:body"'
+    assert again in page.get(own).content.decode()
+    ended = {"state": ContainerState.EXITED, "exit_code": 7, "finished_at": timezone.now()}
+    Container.objects.filter(pk=world.running.pk).update(name="calm_tern", **ended)
+    part = page.get(f"{own}?part=overview").content.decode()
+    assert part.startswith('<div id="container-overview"')
+    assert 'value="calm_tern"' in part
+    assert "exit code 7" in part
+    assert "part=now" not in part

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dashboard.containers.models import Container, Exec
+from dashboard.containers.models import Container, ContainerState, Exec
 from dashboard.jobs.models import Job, JobState
 from dashboard.terminals import sessions
 from dashboard.terminals.models import StreamSession
@@ -69,6 +69,13 @@ def test_a_container_that_does_not_run_has_none(page, world, messages):
     assert (
         "Start the container to open a shell" in page.get(f"/containers/{world.exited.container_id}/").content.decode()
     )
+
+
+def test_a_paused_container_offers_none(page, world):
+    Container.objects.filter(pk=world.running.pk).update(state=ContainerState.PAUSED)
+    body = page.get(f"/containers/{world.running.container_id}/").content.decode()
+    assert "Unpause the container to open a shell in it." in body
+    assert f"/containers/{world.running.container_id}/shell/" not in body
 
 
 def test_attach_and_open_shell_stand_beside_each_other(page, world):

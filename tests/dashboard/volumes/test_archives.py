@@ -140,7 +140,7 @@ def test_while_it_is_backed_up_it_is_neither_removed_nor_restored(volume, user, 
     queue.run()
 
 
-def test_while_it_is_removed_nothing_else_happens(volume, user, queue):
+def test_while_it_is_removed_nothing_else_happens(volume, user, queue, engine):
     services.remove(volume, user)
     for act in (archives.begin_backup, archives.begin_restore):
         with pytest.raises(DashboardError, match="is being removed just now"):

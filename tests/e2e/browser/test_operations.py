@@ -56,6 +56,18 @@ def test_a_container_is_paused_renamed_and_limited_on_its_page(berth, person, bu
         person.page.get_by_text("Minimum memory limit allowed is 6MB").wait_for()
 
 
+def test_what_others_do_to_a_container_comes_to_its_page(berth, person, busy):
+    person.go(f"/containers/{busy}/")
+    berth.run_checked("rename", "busy", "quiet-cod")
+    name = person.page.locator("form[action$='/rename/'] input[name=name]")
+    until(lambda: f"the new name: {name.input_value()}", lambda: name.input_value() == "quiet-cod")
+    berth.run_checked("update", "--restart", "always", "quiet-cod")
+    person.page.locator("dd", has_text="always").wait_for()
+    berth.run_checked("stop", "-t", "0", "quiet-cod")
+    person.page.locator("dt", has_text="Exited").wait_for()
+    assert person.page.get_by_text("Takes now").count() == 0
+
+
 def test_figures_come_by_themselves_in_the_list_and_on_the_page(person, busy):
     person.go("/containers/")
     row = person.page.locator(f"#taken-{busy[:12]}")

@@ -124,6 +124,20 @@ def test_long_names_leave_the_lists_as_wide_as_the_page(berth, debian, person):
     berth.run_checked("rm", name)
 
 
+def test_what_can_be_done_stays_in_sight_where_a_list_is_too_wide(berth, debian, person):
+    ports = ("-p", "80", "-p", "81/udp")
+    berth.run_checked("run", "-d", "--name", "wide-ferry", *ports, debian, "sh", "-c", "sleep 100; sleep 100")
+    person.page.set_viewport_size({"width": 1000, "height": 800})
+    person.go("/containers/")
+    around = person.page.locator(".rows-wrap").bounding_box()
+    button = person.page.get_by_role("button", name="Stop wide-ferry").bounding_box()
+    assert around is not None
+    assert button is not None
+    assert button["x"] + button["width"] <= around["x"] + around["width"]
+    person.page.set_viewport_size({"width": 1280, "height": 800})
+    berth.run_checked("rm", "-f", "wide-ferry")
+
+
 def test_a_phone_names_no_figures_of_a_container_that_takes_nothing(berth, debian, person):
     berth.run_checked("create", "--name", "drydock", debian)
     person.page.set_viewport_size({"width": 390, "height": 844})

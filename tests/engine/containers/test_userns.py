@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import gzip
 import json
 import os
@@ -369,6 +370,7 @@ def test_a_data_folder_that_nobody_may_enter_is_said_so(lab):
 
 
 def test_nothing_is_left_of_the_namespaces_when_a_start_fails_or_a_container_ends(lab):
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     container_id = lab.create("/nope")
     for _ in range(3):
@@ -376,7 +378,7 @@ def test_nothing_is_left_of_the_namespaces_when_a_start_fails_or_a_container_end
             lab.engine.start(container_id)
     lab.take_away(container_id)
     lab.run("/bin/true")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # fewer: an earlier test's were collected meanwhile
     assert lab.engine.observe(container_id).state is State.ABSENT
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 import time
 from dataclasses import replace
 
@@ -15,21 +16,22 @@ pytestmark = pytest.mark.root
 
 
 @pytest.fixture(autouse=True)
-def fresh():
+def left_mounted(monkeypatch, tmp_path):
+    """Asked anew by each test, in a folder of its own; says what is mounted there. Other processes of the host mount too."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     features.forget()
-    yield
+    yield lambda: mounts.mounts_below(tmp_path)
     features.forget()
 
 
-def test_this_host_is_probed_once_by_really_trying():
-    before = mounts.mountinfo()
+def test_this_host_is_probed_once_by_really_trying(left_mounted):
     found = features.features()
     assert features.features() is found
     assert found.overlay is not OverlayMethod.NONE
     assert found.squashfs
     assert found.loop
     assert found.kernel == os.uname().release
-    assert len(mounts.mountinfo()) == len(before)
+    assert left_mounted() == []
 
 
 def refuse(*_args, **_options):
@@ -100,16 +102,15 @@ def missing(*_args, **_options):
     ],
 )
 def test_what_fails_for_another_reason_says_nothing_about_the_kernel_and_is_tried_again(
-    monkeypatch, module, name, obstacle, problem
+    monkeypatch, left_mounted, module, name, obstacle, problem
 ):
-    before = mounts.mountinfo()
     with monkeypatch.context() as patch:
         patch.setattr(module, name, obstacle)
         found = features.features()
         assert (found.idmapped_layers, found.ids_are_known) == (False, False)
         assert problem in found.ids_problem
         assert features.features() is found  # kept for a moment: a try may take seconds
-    assert len(mounts.mountinfo()) == len(before)
+    assert left_mounted() == []
     assert features.features() is found
     later = time.monotonic() + features._TRY_AGAIN_S
     monkeypatch.setattr(features.time, "monotonic", lambda: later)
