@@ -38,7 +38,7 @@ NOT_RUN = -1
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """One that is on its way. `deadline` on the monotonic clock, None until it runs."""
+    """One that is on its way. `deadline` on the monotonic clock, None unless it runs."""
 
     container_id: str
     deadline: float | None = None
@@ -48,14 +48,19 @@ class Probe:
 _probes: dict[str, Probe] = {}  # by exec id, of this process
 
 
-@lru_cache(maxsize=1)
-def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(THREADS, "health")
+@lru_cache(maxsize=2)
+def _pool(name: str) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(THREADS, name)
 
 
 def submit(work: Callable[[], None]) -> None:
     """Do it soon, in a thread whose database connection is looked at first."""
-    _pool().submit(_safely, work)
+    _pool("health").submit(_safely, work)
+
+
+def submit_end(work: Callable[[], None]) -> None:
+    """As `submit`, of what may wait for seconds: programs that do not heed TERM hold up no other's probe."""
+    _pool("health-end").submit(_safely, work)
 
 
 def _safely(work: Callable[[], None]) -> None:
@@ -111,9 +116,15 @@ def _start(exec_id: str) -> None:
     deadline = time.monotonic() + found.timeout_ms / 1000
     _probes[exec_id] = Probe(container_id, deadline)
     clock.hasten(TICK, found.timeout_ms / 1000)
-    execs.watch(
-        container_id, exec_id, lambda ended: submit(lambda: _or_given_up(exec_id, lambda: _ended(exec_id, ended.code)))
-    )
+    execs.watch(container_id, exec_id, lambda ended: _hear(exec_id, ended.code))
+
+
+def _hear(exec_id: str, code: int | None) -> None:
+    """It took no longer than this, however long it takes until a thread reads what it said."""
+    probe = _probes.get(exec_id)
+    if probe is not None and not probe.has_timed_out:
+        _probes[exec_id] = replace(probe, deadline=None)
+    submit(lambda: _or_given_up(exec_id, lambda: _ended(exec_id, code)))
 
 
 def _ended(exec_id: str, code: int | None) -> None:
@@ -149,7 +160,7 @@ def _end_overdue() -> None:
             continue
         if now >= probe.deadline and not probe.has_timed_out:
             _probes[exec_id] = replace(probe, has_timed_out=True)
-            submit(lambda c=probe.container_id, e=exec_id: gateway.engine().execs.end(c, e))  # type: ignore[misc]  # as above
+            submit_end(lambda c=probe.container_id, e=exec_id: gateway.engine().execs.end(c, e))  # type: ignore[misc]  # as above
         else:
             _rotate(probe.container_id, exec_id)
 
@@ -168,7 +179,7 @@ def _forget_unknown() -> None:
     ):
         exec_id, container_id = row.exec_id, row.container.container_id
         Health.objects.filter(pk=row.pk, exec_id=exec_id).update(exec_id="", next_at=timezone.now())
-        submit(lambda c=container_id, e=exec_id: _take_away(c, e))  # type: ignore[misc]  # as above
+        submit_end(lambda c=container_id, e=exec_id: _take_away(c, e))  # type: ignore[misc]  # as above
 
 
 def _take_away(container_id: str, exec_id: str) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -20,6 +22,7 @@ from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.jobs.registry import JobContext, handler
 
 KEPT_S = 600
+_updating = threading.Lock()
 
 
 @handler(operations.PAUSE, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
@@ -63,8 +66,13 @@ def list_changes(context: JobContext) -> object:
 
 @handler(operations.UPDATE, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def update_container(context: JobContext) -> object:
-    """The engine first: a row never says what is not so."""
-    container, changes = container_of(context), dict(context.params["changes"])
+    """The engine first: a row never says what is not so. One at a time: each asks the engine for what the row says by then."""
+    with _updating:
+        _update(container_of(context), dict(context.params["changes"]))
+    return {}
+
+
+def _update(container: Container, changes: dict[str, Any]) -> None:
     options = ContainerOptions.from_json(container.options | changes)
     wanted = gateway.LimitsWanted(
         memory_bytes=asked(options.memory_bytes),
@@ -79,7 +87,6 @@ def update_container(context: JobContext) -> object:
         row.save(update_fields=["options", "updated_at"])
         happenings.tell(row, "update")
     states.announce(row)
-    return {}
 
 
 @clock.every(600.0, name="old looks")

@@ -30,8 +30,15 @@ def begin_due() -> None:
             _begin(row)
         except Exception:  # a loop's edge: one row's trouble is not the others'
             log.exception("container %s could not be started again", row.short_id)
+            _put_off(row)
     if (following := waiting.values_list("restart_at", flat=True).first()) is not None:
         clock.hasten(restarts.TICK, max(0.0, (following - timezone.now()).total_seconds()))
+
+
+def _put_off(row: Container) -> None:
+    """What fails for a reason that nobody knows stays due, and would be tried again without a pause."""
+    later = timezone.now() + timedelta(milliseconds=restartpolicy.LONGEST_MS)
+    Container.objects.filter(pk=row.pk, restart_at=row.restart_at).update(restart_at=later)
 
 
 def _begin(row: Container) -> None:

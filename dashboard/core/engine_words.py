@@ -261,6 +261,7 @@ ERRORS: Final = (
     gettext_noop("it replaces too many folders by files"),
     gettext_noop("symbolic links make a name too long or too deep"),
     gettext_noop("its names are too long in total"),
+    gettext_noop("it has too many folders"),
     gettext_noop("The layer's content does not have the diff ID {diff_id} that the image's config gives for it."),
     gettext_noop("Writing the layer was cancelled."),
     gettext_noop("The layer's file could not be put in place: {problem}."),

@@ -15,6 +15,7 @@ import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from engine.archives import unpack
 from engine.errors import ArchiveRejected
 from engine.layers import canonical, names, xattrs
 from engine.layers.entries import Entry, Kind
@@ -80,11 +81,16 @@ class _Packer:
         self._write = write
         self._limits = limits
         self._device = device
-        self._names_bytes = 0
+        self._names_bytes = self._folders_bytes = 0
 
     def folder(self, fd: int, path: bytes) -> None:
         """`fd` is open for reading."""
-        self._head(_entry(Kind.DIRECTORY, os.fstat(fd), _attributes(fd)), path)
+        entry = _entry(Kind.DIRECTORY, os.fstat(fd), _attributes(fd))
+        self._folders_bytes += unpack.folder_cost(path, entry.xattrs)
+        if self._folders_bytes > unpack.FOLDERS_LIMIT_BYTES:
+            msg = "it has too many folders"
+            raise unfit(msg, path)
+        self._head(entry, path)
         listed = self._listed(fd, path)
         for name in listed:
             self._below(fd, path, name)

@@ -23,7 +23,7 @@ from engine.layers.headers import reject
 from engine.volumes.shifted import ACL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from engine.config import Limits
     from engine.layers.reader import TarReader
@@ -33,7 +33,14 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOM_EVERY_BYTES = 16 << 20
 _ZEROS = bytes(1 << 20)
-_NAMES_LIMIT_BYTES = 256 << 20
+FOLDERS_LIMIT_BYTES = 512 << 20  # of memory, until they get what is said of them at the end
+_FOLDER_COST_BYTES = 500  # of each, beside its name and attributes
+
+
+def folder_cost(path: bytes, attributes: Mapping[bytes, bytes] | None) -> int:
+    """What one folder is counted for, of `FOLDERS_LIMIT_BYTES`."""
+    said = (attributes or {}).items()
+    return _FOLDER_COST_BYTES + len(path) + sum(len(name) + len(value) for name, value in said)
 
 
 @dataclass(slots=True)
@@ -54,7 +61,7 @@ class Unpacker:
         self._limits = limits
         self._check = check
         self._folders: dict[bytes, Entry | None] = {}
-        self._names_bytes = 0
+        self._folders_bytes = 0
         self._unchecked_bytes = 0
         self._parent: tuple[bytes, int] = (b"", top)
         self._root: Entry | None = None
@@ -184,11 +191,13 @@ class Unpacker:
         self._remember(path, entry)
 
     def _remember(self, path: bytes, entry: Entry | None) -> None:
-        if path not in self._folders:
-            self._names_bytes += len(path)
-            if self._names_bytes > _NAMES_LIMIT_BYTES:
-                msg = "its names are too long in total"
-                raise reject(msg)
+        """A folder that comes twice counts twice: what it said before may have been as long."""
+        self._folders_bytes += folder_cost(path, entry.xattrs if entry is not None else None)
+        if self._folders_bytes > FOLDERS_LIMIT_BYTES:
+            msg = "it has too many folders"
+            raise reject(msg, path)
+        if entry is not None:
+            entry.name, entry.block = b"", None
         self._folders[path] = entry
 
     def _hard_link(self, entry: Entry, folder: int, last: bytes) -> None:

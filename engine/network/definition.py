@@ -15,10 +15,7 @@ from engine.errors import NetworkError, RequestRefused
 from engine.network.addresses import Subnet
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
     from pathlib import Path
-
-    from engine.network.ports import Attached
 
 MOST_NETWORKS = 0xFFFF
 MOST_NAMES = 100
@@ -74,16 +71,6 @@ class Endpoint:
         if len(self.names) > MOST_NAMES or not all(map(_NAME.match, self.names)):
             msg = f"A container has at most {MOST_NAMES} names in a network, of letters, digits, '_', '.' and '-'."
             raise RequestRefused(msg)
-
-
-def whereabouts(ports: Iterable[Attached], networks: Sequence[NetworkDefinition]) -> dict[str, dict[int, str]]:
-    """Addresses by container id and number of the network."""
-    found: dict[str, dict[int, str]] = {}
-    for port in ports:
-        for network in networks:
-            if network.subnet.contains(port.address):
-                found.setdefault(port.container_id, {})[network.number] = port.address
-    return found
 
 
 def bridge_prefix(tag: str) -> str:

@@ -12,7 +12,7 @@ from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, links, ports
 from engine.network.addresses import Subnet
-from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix, whereabouts
+from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
 from engine.network.foreign import refuse_foreign
 from engine.network.links import Inside, Joint
 from engine.network.names import NOWHERE, Names
@@ -399,7 +399,7 @@ class Network:
 
     def whereabouts(self) -> dict[str, dict[int, str]]:
         """The address of every attached container in each network that it is in now, by its id and the network's number."""
-        return whereabouts(links.attached(self._config.tag), self.networks())
+        return ports.whereabouts(links.attached(self._config.tag), self.networks())
 
     def networks_of(self, container_id: str) -> dict[int, str]:
         return self.whereabouts().get(container_id, {})

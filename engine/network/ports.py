@@ -20,7 +20,7 @@ from engine.network.addresses import address_code
 from engine.network.ruleset import Port
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from engine.network.definition import NetworkDefinition
 
@@ -90,6 +90,16 @@ def attached_among(links: list[Link], tag: str) -> list[Attached]:
         if len(words) in (4, 5) and words[0] == f"berth-{tag}":
             found.append(Attached(link.index, link.name, link.master, words[1], words[2], words[3]))
     return sorted(found, key=lambda port: port.number)
+
+
+def whereabouts(ports: Iterable[Attached], networks: Sequence[NetworkDefinition]) -> dict[str, dict[int, str]]:
+    """Addresses by container id and number of the network."""
+    found: dict[str, dict[int, str]] = {}
+    for port in ports:
+        for network in networks:
+            if network.subnet.contains(port.address):
+                found.setdefault(port.container_id, {})[network.number] = port.address
+    return found
 
 
 def counted() -> dict[str, tuple[int, int]]:

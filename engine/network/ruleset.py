@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
 MARK = 0x02000000
+QUESTIONS = "200/second burst 500 packets"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -146,6 +147,11 @@ def _networks(homes: Collection[Home]) -> str:
   }}
   set internal {{
     type ifname{internal}
+  }}
+  set asking {{
+    type ipv4_addr
+    flags dynamic,timeout
+    timeout 1m
   }}"""
 
 
@@ -205,6 +211,7 @@ def _filters(bridges: str) -> str:
     type filter hook input priority filter - 10; policy accept;
     iifname "{bridges}*" ct state established,related accept
     iifname . ip daddr @gateways icmp type echo-request accept
+    iifname . ip daddr @named udp dport 53 update @asking {{ ip saddr limit rate over {QUESTIONS} }} drop
     iifname . ip daddr @named udp dport 53 accept
     iifname "{bridges}*" meta l4proto tcp reject with tcp reset
     iifname "{bridges}*" meta l4proto udp reject with icmpx type admin-prohibited
@@ -260,7 +267,7 @@ _SET = re.compile(r"(set|map) (\w+) \{.*?\n\s*\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
 _PORT = re.compile(r'"([^"]+)" \. ([0-9a-f:]{17}) \. ([0-9.]+)')
 _FORWARD = re.compile(r"(tcp|udp)(?: \. (\d+\.\d+\.\d+\.\d+))? \. (\d+) : (\d+\.\d+\.\d+\.\d+) \. (\d+)")
-_CHANGING = frozenset({"ports", "published", "published_everywhere"})
+_CHANGING = frozenset({"ports", "published", "published_everywhere", "asking"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from datetime import timedelta
 
 import pytest
@@ -18,6 +19,7 @@ from dashboard.grammar.listing import render_containers
 from dashboard.grammar.runvalues import read_duration, write_duration
 from dashboard.history.models import Event
 from engine.errors import CommandNotFound
+from tests.support.waiting import WAIT_S
 
 OF_IMAGE = {"Test": ["CMD", "ask", "it"], "Interval": 5_000_000_000, "Timeout": 2_000_000_000, "Retries": 7}
 
@@ -78,7 +80,8 @@ def test_numbers_of_an_image_are_kept_within_reason():
 
 @pytest.fixture
 def at_once(monkeypatch):
-    monkeypatch.setattr(healthprobes, "submit", lambda work: work())
+    for name in ("submit", "submit_end"):
+        monkeypatch.setattr(healthprobes, name, lambda work: work())
     healthprobes._probes.clear()
     yield
     healthprobes._probes.clear()
@@ -158,6 +161,31 @@ def test_a_probe_that_takes_too_long_is_ended_and_counts_as_failed(asked, engine
     assert health.status == "unhealthy"
     assert health.log[-1]["ExitCode"] == -1
     assert health.log[-1]["Output"] == "Health check exceeded timeout (2s): so far"
+
+
+def test_one_that_has_answered_in_time_is_not_failed_for_busy_threads(asked, engine, monkeypatch):
+    row, waiting = asked(health_retries=1), []
+    exec_id = ask(row)
+    monkeypatch.setattr(healthprobes, "submit", waiting.append)
+    engine.execs.finish(exec_id, 0)
+    monkeypatch.setattr(healthprobes.time, "monotonic", lambda: float("inf"))
+    healthprobes.look()
+    assert engine.execs.ended == []
+    for work in waiting:
+        work()
+    assert Health.objects.get(container=row).status == "healthy"
+
+
+def test_ends_that_take_long_hold_up_no_probe():
+    """Programs that ignore TERM take the engine three seconds each."""
+    released, begun = threading.Event(), threading.Event()
+    try:
+        for _ in range(3 * healthprobes.THREADS):
+            healthprobes.submit_end(lambda: released.wait(WAIT_S))
+        healthprobes.submit(begun.set)
+        assert begun.wait(WAIT_S / 2)
+    finally:
+        released.set()
 
 
 def test_what_cannot_be_run_counts_as_failed_with_the_reason(asked, engine):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from django.db import connections
 from django.utils import timezone
 
 from dashboard import gateway
@@ -16,7 +17,9 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
 from dashboard.grammar import ContainerOptions, ExecOptions
 from dashboard.jobs.models import Job
+from dashboard.jobs.registry import JobContext
 from engine.errors import RuntimeFailed
+from tests.support.waiting import WAIT_S
 
 
 @pytest.fixture
@@ -247,6 +250,32 @@ def test_shares_and_the_restart_policy_are_changed_too(running, user, queue, eng
     Container.objects.filter(pk=running.pk).update(auto_remove=True)
     with pytest.raises(DashboardError, match="because AutoRemove is enabled"):
         services.update(running, user, {"restart": "no"})
+
+
+def test_two_changes_of_limits_at_once_are_both_in_force(running, user, engine, monkeypatch):
+    """Each from another page: the engine is never asked for less than the row then says."""
+    jobs = [services.update(running, user, changes) for changes in ({"memory_bytes": 64 << 20}, {"pids_limit": 33})]
+    others, taken, said = [], threading.Event(), engine.operations.update
+
+    def second():
+        operationhandlers.update_container(JobContext(jobs[1]))
+        connections.close_all()
+
+    def update(container_id, wanted):
+        if not others:
+            others.append(threading.Thread(target=second))
+            others[0].start()
+            taken.wait(0.5)  # the other one, if nothing holds it
+        said(container_id, wanted)
+        taken.set()
+
+    monkeypatch.setattr(engine.operations, "update", update)
+    operationhandlers.update_container(JobContext(jobs[0]))
+    others[0].join(WAIT_S)
+    running.refresh_from_db()
+    last = [call[2] for call in engine.calls if call[0] == "update"][-1]
+    assert (running.options["memory_bytes"], running.options["pids_limit"]) == (64 << 20, 33)
+    assert (last.memory_bytes, last.pids) == (64 << 20, 33)
 
 
 def test_limits_that_cannot_be_leave_everything_as_it_was(running, user, queue, engine):

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import reconcile, restartticks, services
+from dashboard.containers import lifecycle, reconcile, restartticks, services
 from dashboard.containers.models import Container
 from dashboard.containers.restartpolicy import LONGEST_MS, RestartPolicy, next_wait_ms
 from dashboard.core.errors import DashboardError
@@ -191,6 +191,26 @@ def test_a_start_by_policy_that_fails_is_tried_again_and_one_by_hand_is_not(made
     queue.run()
     row.refresh_from_db()
     assert services.docker_state(row) == "exited"
+
+
+def test_one_that_nobody_knows_how_to_start_is_not_tried_without_a_pause(made, engine, queue, monkeypatch):
+    """A mistake of ours, or a broken row: the clock would come back for it every 20 ms."""
+    broken, sound = made("always"), made("always")
+    for row in (broken, sound):
+        engine.end(row.container_id, 1)
+
+    def begin(row):
+        if row.pk == broken.pk:
+            raise KeyError("options")
+        lifecycle.begin(row, by_hand=False)
+
+    monkeypatch.setattr(lifecycle, "start_again", begin)
+    Container.objects.update(restart_at=timezone.now())
+    restartticks.begin_due()
+    sound.refresh_from_db()
+    broken.refresh_from_db()
+    assert (sound.state, broken.state) == ("starting", "exited")
+    assert broken.restart_at > timezone.now() + timedelta(seconds=50)
 
 
 @pytest.mark.fault("F40")

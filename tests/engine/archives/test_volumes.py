@@ -6,12 +6,13 @@ import hashlib
 import os
 import stat
 import subprocess
+import tarfile
 import tracemalloc
 
 import pytest
 
-from engine.archives import pack
-from engine.archives.volumes import sweep_restored
+from engine.archives import pack, unpack
+from engine.archives.volumes import restore_volume, sweep_restored
 from engine.config import MIB
 from engine.errors import ArchiveRejected, Cancelled, NotStored, RequestRefused, StoreError, StoreFull
 from engine.volumes import folders, places
@@ -105,6 +106,32 @@ def test_a_big_file_passes_through_little_memory(lab):
     with path.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == wanted
     assert peak < 16 * MIB
+
+
+@pytest.mark.threat("TAR-09")
+def test_folders_with_long_attributes_cost_a_bounded_memory(lab, monkeypatch):
+    """They get what is said of them at the end; packed, a gigabyte of that is a few megabytes."""
+    monkeypatch.setattr(unpack, "FOLDERS_LIMIT_BYTES", 8 * MIB)
+    archive = lab.config.transfers / KEY
+    with tarfile.open(archive, "w", format=tarfile.PAX_FORMAT) as tar:
+        for number in range(1000):
+            folder = tarfile.TarInfo(f"again/{number % 2}")
+            folder.type, folder.pax_headers = tarfile.DIRTYPE, {"SCHILY.xattr.user.a": "x" * 60_000}
+            tar.addfile(folder)
+    tracemalloc.start()
+    with pytest.raises(ArchiveRejected, match="it has too many folders"):
+        restore_volume(lab.config, "data", KEY, on_bytes=lambda _: None, cancelled=lambda: False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 24 * MIB
+    top = lab.data("many")
+    for number in range(200):
+        (top / str(number)).mkdir()
+    lab.backup("many")
+    lab.restore("many")
+    monkeypatch.setattr(unpack, "FOLDERS_LIMIT_BYTES", 50_000)
+    with pytest.raises(ArchiveRejected, match="it has too many folders"):
+        lab.backup("many")
 
 
 def test_a_volume_that_nobody_has_used_makes_an_archive_of_its_folder(lab):

@@ -194,32 +194,6 @@ def _with_resolv_conf(path):
     return ("/usr/bin/unshare", "-m", "--propagation", "private", "/bin/sh", "-c", command, "sh")
 
 
-@pytest.mark.threat("NET-04")
-def test_no_container_has_the_host_ask_where_it_cannot_ask_itself(network, host, attach):
-    """The name server asks as the host, which reaches all networks, and the metadata address."""
-    ip(host.lan, "addr add 169.254.169.254/32 dev lo")
-    ip(host.netns, f"route add 169.254.169.254/32 via {LAN_ADDRESS}")
-    back = attach(TWO, place(BACK, 2, "db"))
-    wanted = ("10.81.2.2", "169.254.169.254")
-    front = attach(ONE, replace(place(FRONT, 2, "web"), servers=wanted))
-    in_back = replace(place(BACK, 3, "web"), servers=wanted)
-    with (
-        listening(back, port=53, kind=UDP) as callers,
-        listening(host.lan, port=53, address="169.254.169.254", kind=UDP) as asked,
-    ):
-        ask(front, "10.81.1.1", "secret.example", within_s=1.0)
-        assert callers == []
-        host.run(lambda: network.connect(ONE, in_back))
-        until("it is asked", lambda: ask(front, "10.81.1.1", "a.example", within_s=0.5) or callers)
-        host.run(lambda: network.set_names(ONE, replace(in_back, names=("other",))))
-        host.run(lambda: network.disconnect(ONE, BACK.number))
-        callers.clear()
-        ask(front, "10.81.1.1", "secret.example", within_s=1.0)
-        host.run(lambda: network.set_names(ONE, replace(place(FRONT, 2, "third"), servers=wanted)))
-        ask(front, "10.81.1.1", "secret.example", within_s=1.0)
-        assert callers == asked == []
-
-
 @pytest.mark.threat("NET-01")
 def test_only_the_question_for_a_name_reaches_the_host(host, attach):
     box = attach(ONE, place(FRONT, 2, "web"))
@@ -446,20 +420,6 @@ def test_addresses_of_others_that_the_host_calls_are_no_networks(network, host, 
     with pytest.raises(NetworkError, match="not private ones"):
         attach(ONE, place(wanted, 5))
     assert ip(host.netns, "-br link") == before
-
-
-@pytest.mark.threat("NET-01")
-def test_a_stranger_on_the_lan_does_not_reach_the_name_server(network, host, attach):
-    """Not by a packet for the network's gateway, which the host has, whatever way it comes in."""
-    front = attach(ONE, place(FRONT, 2, "web"))
-    find(front, "10.81.1.1", "web", ["10.81.1.2"])
-    ip(host.lan, f"route add 10.81.1.0/24 via {HOST_ADDRESS}")
-    assert ask(host.lan, "10.81.1.1", "web", within_s=1.0) is None
-    with listening(host.netns, port=7070, kind=UDP) as callers:
-        assert not answers(host.lan, "10.81.1.1", 7070, kind=UDP)
-        assert answers(host.lan, HOST_ADDRESS, 7070, kind=UDP)
-        assert len(callers) == 1
-    assert finds(front, "10.81.1.1", "web") == ["10.81.1.2"]
 
 
 @pytest.mark.fault("F25")
