@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlencode
 
 from dashboard.commandline.console import Console
-from dashboard.commandline.files import with_environment
+from dashboard.commandline.files import with_variables
 from dashboard.commandline.following import LOOK_S, finished
 from dashboard.commandline.running import NOT_A_TTY, OURS
 from dashboard.containers import services as containers
@@ -27,7 +27,7 @@ async def execute(console: Console, request: requests.Exec) -> int:
     """The command's own exit code; 126 or 127 when it could not be started; 1 when there is no container to run it in."""
     container = await console.call(containers.find, request.name)
     await console.call(require, console.user, Permission.CONTAINER_EXEC, container)
-    options = with_environment(console, request.options)
+    options = await with_variables(console, request.options, request.files)
     if options.tty and options.interactive and not console.tty:
         await console.err(NOT_A_TTY)
         return FAILED

@@ -25,24 +25,37 @@ def with_environment(console: Console, options: Options) -> Options:
     return replace(options, env=tuple(filled))
 
 
-async def with_files(console: Console, request: requests.Run | requests.Create) -> ContainerOptions:
-    """The options with what stands in the client's files; those come first, so that a flag has the last word.
+async def with_variables(console: Console, options: Options, files: requests.ClientFiles) -> Options:
+    """The options with the variables of the caller and of the client's files; those come first, so that a flag has the
+    last word.
 
     Raises:
-        DashboardError: a file that cannot be read, a line of it, or a file for the id that is there already (400).
+        DashboardError: a file that cannot be read, or a line of it (400).
     """
-    options, files = with_environment(console, request.options), request.files
-    if console.kind != "cli" and (files.env or files.labels or files.cid):
+    if console.kind != "cli" and files != requests.ClientFiles():
         msg = _(
             "Files are read and written where the command line runs, so --env-file, --label-file and --cidfile work"
             " there only. Here, give each variable with -e and each label with -l."
         )
         raise DashboardError(msg, status=400)
-    env = [item for path in files.env for item in await _variables(console, path)]
+    options = with_environment(console, options)
+    first: list[str] = []
+    for path in files.env:
+        first += await _variables(console, path)
+    return replace(options, env=(*first, *options.env))
+
+
+async def with_files(console: Console, request: requests.Run | requests.Create) -> ContainerOptions:
+    """`with_variables`, and the labels of files; the file for the id is made.
+
+    Raises:
+        DashboardError: the same, or a file for the id that is there already (400).
+    """
+    options, files = await with_variables(console, request.options, request.files), request.files
     labels = [item for path in files.labels for item in await _labels(console, path)]
     if files.cid:
         await _asked(console, "reserve", files.cid)
-    return replace(options, env=(*env, *options.env), labels=(*labels, *options.labels))
+    return replace(options, labels=(*labels, *options.labels))
 
 
 async def _asked(console: Console, kind: str, path: str) -> dict[str, Any]:  # Any: a frame

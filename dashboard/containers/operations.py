@@ -105,7 +105,10 @@ def prunable(user: Requester, filters: Sequence[tuple[str, str]], *, now_ns: int
     """
     require(user, Permission.CONTAINER_REMOVE)
     refuse_unknown(filters, {"until": lambda value: _before(value, now_ns) is not None, "label": anything})
-    rows = Container.objects.filter(state__in=states.DOWN).select_related("image").order_by("created_at")
+    rows = Container.objects.filter(
+        state__in=states.DOWN, restart_at=None
+    )  # who waits for its next start is not stopped
+    rows = rows.select_related("image").order_by("created_at")
     for name, value in filters:
         rows = rows.filter(created_at__lt=_before(value, now_ns)) if name == "until" else rows
     labels = [value for name, value in filters if name == "label"]
@@ -121,7 +124,7 @@ def _before(text: str, now_ns: int) -> datetime | None:
 
 def is_down(container: Container) -> bool:
     """Whether it still is: it may have been started, or be gone."""
-    return Container.objects.filter(pk=container.pk, state__in=states.DOWN).exists()
+    return Container.objects.filter(pk=container.pk, state__in=states.DOWN, restart_at=None).exists()
 
 
 def processes(container: Container, user: Requester) -> Job:

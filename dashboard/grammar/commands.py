@@ -52,7 +52,7 @@ EXEC_FLAGS = (
     switch("detach", "d", "Detached mode: run command in the background"),
     DETACH_KEYS,
     Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
-    Flag(name="env-file", read=str, is_unsupported=True),
+    Flag(name="env-file", read=str, kind="list", repeats=True, help="Read in a file of environment variables"),
     switch("interactive", "i", "Keep STDIN open even if not attached"),
     Flag(name="privileged", is_unsupported=True),
     switch("tty", "t", "Allocate a pseudo-TTY"),
@@ -71,7 +71,13 @@ def build_exec(values: Values, words: tuple[str, ...]) -> requests.Exec:
         interactive=values.get("interactive", False) and not detach,
         tty=values.get("tty", False),
     )
-    return requests.Exec(name=words[0], options=options, detach=detach, detach_keys=values.get("detach_keys", ""))
+    return requests.Exec(
+        name=words[0],
+        options=options,
+        detach=detach,
+        detach_keys=values.get("detach_keys", ""),
+        files=requests.ClientFiles(env=values.get("env_file", ())),
+    )
 
 
 def build_ps(values: Values, _words: tuple[str, ...]) -> requests.Ps:

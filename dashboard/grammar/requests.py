@@ -78,6 +78,7 @@ class Exec:
     options: ExecOptions
     detach: bool = False
     detach_keys: str = ""
+    files: ClientFiles = ClientFiles()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

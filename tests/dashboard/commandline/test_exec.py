@@ -55,6 +55,15 @@ async def test_a_shell_opens_a_terminal_of_its_own(door, engine):
     assert (await door.until("exit"))["code"] == 7
 
 
+async def test_a_file_of_variables_is_asked_of_the_client(door, engine):
+    await box(door)
+    await door.send(t="run", argv=["exec", "-d", "--env-file", "f", "-e", "B=2", "box", "env"])
+    assert (await door.until("read-file"))["path"] == "f"
+    await door.send(t="file", text="A=1\n", environment={})
+    await door.until("exit")
+    assert engine.execs.requests[(await running()).exec_id].env == ("A=1", "B=2")
+
+
 async def test_the_exit_code_is_waited_for(door, engine):
     await box(door)
     await stream_of(door, "box", "ls")

@@ -184,6 +184,10 @@ def test_all_that_do_not_run_may_be_pruned(running, user):
     Container.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(hours=2), state="exited")
     assert services.prunable(user, (), now_ns=now_ns) == [old, new]
     assert services.prunable(user, (("until", "1h"),), now_ns=now_ns) == [old]
+    Container.objects.filter(pk=new.pk).update(state="exited", restart_at=timezone.now())
+    assert services.prunable(user, (), now_ns=now_ns) == [old]
+    assert not services.is_down(new)
+    Container.objects.filter(pk=new.pk).update(restart_at=None)
     kept = {"labels": ["tier=db", "mine="]}
     Container.objects.filter(pk=new.pk).update(options=new.options | kept)
     for labels, found in (

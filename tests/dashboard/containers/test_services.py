@@ -484,15 +484,6 @@ def test_ps_shows_running_ones_and_filters(running, user, queue, engine):
         names(filters=(("since", "gone"),))
 
 
-@pytest.mark.parametrize(
-    ("value", "found"),
-    [("^/other$", 1), ("^other$", 1), ("^oth", 1), ("her$", 1), ("th", 1), ("^her", 0), ("^oth$", 0), ("oth$", 0)],
-)
-def test_a_name_can_be_asked_for_from_its_beginning_to_its_end(ubuntu, user, value, found):
-    row = services.create(user, ContainerOptions(image="ubuntu:14.04", name="other"))
-    assert len(services.chosen_containers([row], requests.Ps(all=True, filters=(("name", value),)))) == found
-
-
 @pytest.mark.parametrize("mistake", [("nope", "x"), ("status", "asleep"), ("exited", "often")])
 def test_a_filter_that_cannot_be_is_refused_even_when_nothing_is_left_to_choose_from(mistake):
     with pytest.raises(DashboardError, match="invalid filter"):

@@ -82,11 +82,7 @@ INNER = (
     "Another engine worker runs on this data folder. There may be only one.",
 )
 TOLD = (
-    "engine",
-    "dashboard/jobs",
-    "dashboard/catalog",
-    "dashboard/containers",
-    "dashboard/networks",
+    *("engine", "dashboard/jobs", "dashboard/catalog", "dashboard/containers", "dashboard/networks"),
     "dashboard/volumes",
 )
 

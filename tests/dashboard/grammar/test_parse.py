@@ -119,7 +119,6 @@ def test_every_command_has_its_request(line, request_):
         ("exec", '"berth exec" requires at least 2 arguments.', 1),
         ("exec -it a", '"berth exec" requires at least 2 arguments.', 1),
         ("exec --privileged a b", "this version of berth has no --privileged yet", 125),
-        ("exec --env-file f a b", "this version of berth has no --env-file yet", 125),
         ("ps x", '"berth ps" accepts no arguments.', 1),
         ("images a b", '"berth images" requires at most 1 argument.', 1),
         ("run --nope x", "unknown flag: --nope\nSee 'berth run --help'.", 125),
