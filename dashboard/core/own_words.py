@@ -25,7 +25,6 @@ OWN: Final = (
     gettext_noop(
         "{count} containers are being stopped with a long wait already. Stop this one within {seconds} seconds, or kill it."
     ),
-    gettext_noop("A volume has at most {limit} labels."),
     gettext_noop("{count} archives of volumes are being written or read already. Try again when one of them is done."),
     gettext_noop("The container was gone when Berth looked for it."),
     gettext_noop("The command was gone when Berth looked for it."),

@@ -108,6 +108,12 @@ def end(key: str) -> None:
     gateway.discard_transfer(key)
 
 
+def give_up(key: str) -> None:
+    """As `end`, unless a job has it by now: somebody else was faster."""
+    if Transfer.objects.filter(key=key, job=None).exists():
+        end(key)
+
+
 def sweep() -> None:
     """End what nobody asks for any more; forget rows an hour after their end, and files that no row knows."""
     now = timezone.now()

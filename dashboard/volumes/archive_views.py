@@ -67,7 +67,7 @@ def restore_start(request: HttpRequest, name: str, key: str) -> HttpResponse:
     try:
         job = archives.restore(found, request.user, arrived)
     except BaseException:
-        transfers.end(key)
+        transfers.give_up(key)
         raise
     return JsonResponse({"job": job.pk})
 

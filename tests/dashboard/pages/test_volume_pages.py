@@ -11,6 +11,7 @@ from dashboard.containers.forms import RunForm
 from dashboard.containers.models import Container, VolumeUse
 from dashboard.jobs.models import Job, JobState
 from dashboard.transfers.models import Transfer
+from dashboard.volumes import archive_views
 from dashboard.volumes.models import Volume, VolumeState
 
 BOOSTED = {"HX-Request": "true"}
@@ -254,6 +255,19 @@ def test_a_restore_is_followed_to_its_end(page, stored, state, stage, settings, 
     assert shown_stage(answer) == stage
     assert ("아카이브를 거절했습니다" in answer.content.decode()) is (state == JobState.FAILED)
     assert "hx-get" not in answer.content.decode()
+
+
+def test_a_second_click_takes_no_archive_from_the_first(page, stored, settings, tmp_path, monkeypatch):
+    """Both have looked before either began: the file of hours of upload is the first one's to read."""
+    settings.BERTH_DATA = tmp_path
+    place = page.post("/volumes/spare/restore/").json()
+    Transfer.objects.update(size_bytes=10)
+    seen = Transfer.objects.select_related("job").get()
+    assert page.post(place["start"]).status_code == 200
+    monkeypatch.setattr(archive_views, "_own", lambda *_said: seen)
+    assert page.post(place["start"]).status_code == 409
+    assert Transfer.objects.get().ended_at is None
+    assert Job.objects.get(kind="restore_volume").is_live
 
 
 def test_a_restore_that_cannot_be_is_a_sentence(page, stored):
