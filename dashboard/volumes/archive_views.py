@@ -20,11 +20,15 @@ from dashboard.volumes.models import Volume
 
 @require_safe
 def volume(request: HttpRequest, name: str) -> HttpResponse:
+    is_part = request.GET.get("part") == "head"
+    if is_part and not Volume.objects.filter(name=name).exists():  # removed while somebody looks at it
+        require(request.user, Permission.VOLUME_VIEW)
+        return page(request, "volumes/gone.html", {"name": name})
     found = get_object_or_404(Volume.objects.select_related("owner"), name=name)
     require(request.user, Permission.VOLUME_VIEW, found)
-    if request.GET.get("part") != "head":
+    if not is_part:
         services.measure_stale(request.user)
-    template = "volumes/head.html" if request.GET.get("part") == "head" else "volumes/volume.html"
+    template = "volumes/head.html" if is_part else "volumes/volume.html"
     uses = found.uses.select_related("container").order_by("container__name")
     return page(request, template, {"volume": found, "uses": uses, "mountpoint": services.mountpoint(name)})
 

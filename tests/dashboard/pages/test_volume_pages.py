@@ -288,3 +288,11 @@ def test_anothers_archive_is_not_there(page, stored, django_user_model):
     )
     assert page.get(f"/volumes/data/transfers/{mine.key}/").status_code == 200
     assert page.get(f"/volumes/spare/transfers/{mine.key}/").status_code == 404
+
+
+def test_a_volume_that_is_removed_while_somebody_looks_at_it_says_so(page, stored):
+    stored.spare.delete()
+    answer = page.get("/volumes/spare/?part=head", headers={**BOOSTED, "Accept-Language": "ko"})
+    assert answer.status_code == 200
+    assert "이 볼륨은 삭제되었습니다." in answer.content.decode()
+    assert page.get("/volumes/spare/").status_code == 404
