@@ -112,7 +112,7 @@ def restore_volume(context: JobContext) -> object:
         if context.is_cancel_requested:
             give_back(volume, key)
         raise
-    except Exception:
+    except Exception:  # whatever it was: the job tells it, and the volume is to be used again
         give_back(volume, key)
         raise
     give_back(volume, key)
