@@ -145,5 +145,6 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
         Permission.CONTAINER_OPERATE,
         ["network", "disconnect", "quiet_lagoon", "calm_fulton"],
     ),
+    requests.SystemCheck: (Permission.SITE_ADMIN, ["system", "check"]),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
 }
