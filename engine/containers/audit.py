@@ -22,9 +22,8 @@ from engine.containers.states import State
 from engine.errors import EngineError
 from engine.kernel import cgroups, loop, mounts
 from engine.network import audit as networks
-from engine.network import names
 from engine.rootfs.places import is_container_id
-from engine.runtime.conmon import monitor_cgroup, monitors
+from engine.runtime.conmon import monitors
 from engine.runtime.request import SHORT_ID
 from engine.store import audit as store
 from engine.violation import Violation
@@ -140,9 +139,7 @@ def _namespaces(looking: Look) -> Iterator[Violation]:
 
 def _groups(looking: Look) -> Iterator[Violation]:
     config = looking.config
-    own = {path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config))}
-    groups = cgroups.children(config.cgroup) - own
-    for name in sorted(groups - looking.may_have):
+    for name in sorted(recover.groups_of_containers(config) - looking.may_have):
         left = len(cgroups.pids(f"{config.cgroup}/{name}"))
         yield _gone("control group", name[:12], name)
         if left:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.kernel import cgroups, loop, mounts
+from engine.containers.recover import groups_of_containers
+from engine.kernel import loop, mounts
 from engine.kernel.procfs import process_facts
 from engine.network import links
 from engine.runtime.conmon import monitors
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnFigures:
-    """`descriptors`, `threads` and `resident_bytes` are this process's; all else is this engine's."""
+    """`descriptors`, `threads` and `resident_bytes` are this process's; all else is what its containers have."""
 
     descriptors: int
     threads: int
@@ -41,7 +42,7 @@ def own_figures(config: EngineConfig) -> OwnFigures:
         resident_bytes=facts.resident_bytes if facts is not None else 0,
         mounts=sum(mount.target != data for mount in mounts.mounts_below(data)),
         network_namespaces=sum(mount.kind == "nsfs" for mount in mounts.mounts_below(run)),
-        control_groups=len(cgroups.children(config.cgroup)),
+        control_groups=len(groups_of_containers(config)),
         loop_devices=sum(path.is_relative_to(data) for path in loop.backing_files().values()),
         interfaces=len(links.attached(config.tag)),
         monitors=len(monitors(config)),
