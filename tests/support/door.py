@@ -7,11 +7,13 @@ with Door(berth) as door:
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlencode
 
 from client.connection import Connection
+from client.errors import ConnectionLost
 from client.locate import locate
 
 if TYPE_CHECKING:
@@ -78,7 +80,8 @@ class Door:
                 if isinstance(frame, bytes):
                     said += frame[HEADER.size :]
                     consumed += len(frame) - HEADER.size
-                    stream.send({"t": "ack", "bytes": consumed})
+                    with contextlib.suppress(ConnectionLost):  # it has let us go already; what it said is still to read
+                        stream.send({"t": "ack", "bytes": consumed})
                 elif frame.get("t") in {"exit", "detached"}:
                     return (
                         {"exit": "exited"}.get(frame["t"], "detached"),
