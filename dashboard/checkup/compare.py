@@ -100,7 +100,7 @@ def _ports(rows: list[Container]) -> Iterator[Violation]:
                 )
         elif wanted and row.state not in states.UP:
             yield Violation(
-                invariant="I7", kind="ports", name=f"of {row.short_id}", problem="are kept though it does not run",
+                invariant="I7", kind="ports", name=row.short_id, problem="are kept though it does not run",
                 container_id=row.container_id,
             )  # fmt: skip
 
@@ -136,7 +136,7 @@ def _volumes() -> Iterator[Violation]:
 def _networks() -> Iterator[Violation]:
     rows = set(Network.objects.exclude(number=None).values_list("number", flat=True))
     for number in sorted(gateway.engine().networks.known() - rows):
-        yield _untrue("network", f"number {number}", "has no row")
+        yield _untrue("network", str(number), "has no row")
     stuck = Network.objects.filter(state=NetworkState.REMOVING, updated_at__lt=timezone.now() - GRACE)
     yield from _stuck("network", ((row.name, row.state, row.network_id) for row in stuck))
 

@@ -36,6 +36,11 @@ class Outcome:
         )
 
     @property
+    def can_repair(self) -> bool:
+        """Whether anything was found that is not a person's to decide about."""
+        return any(not finding.get("is_orphan") for finding in self.findings)
+
+    @property
     def is_clean(self) -> bool:
         return not self.count
 

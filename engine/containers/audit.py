@@ -140,10 +140,10 @@ def _namespaces(looking: Look) -> Iterator[Violation]:
 def _groups(looking: Look) -> Iterator[Violation]:
     config = looking.config
     for name in sorted(recover.groups_of_containers(config) - looking.may_have):
-        left = len(cgroups.pids(f"{config.cgroup}/{name}"))
+        left = cgroups.pids(f"{config.cgroup}/{name}")
         yield _gone("control group", name[:12], name)
         if left:
-            yield _gone("process", f"in the control group {name[:12]}", name)
+            yield _gone("process", min(left), name)
     for container_id in sorted(looking.living):
         pid = looking.seen[container_id].pid
         if pid is not None and pid not in cgroups.pids(f"{config.cgroup}/{container_id}"):
@@ -192,7 +192,7 @@ def _loops(looking: Look) -> Iterator[Violation]:
         owner = path.parent.name
         is_layer = path.parent == config.layers.resolve()
         if (is_layer and path.name.partition(".")[0] not in layers) or (not is_layer and owner not in looking.may_have):
-            yield _gone("loop device", f"loop{number} of {path.name}", "" if is_layer else owner)
+            yield _gone("loop device", f"loop{number} ({path.name})", "" if is_layer else owner)
 
 
 def _layers_of(looking: Look) -> set[str]:
@@ -224,11 +224,11 @@ def _ends(folder: ContainerFolder, found: Observed) -> Iterator[Violation]:
     name, io = folder.container_id, folder.bundle.io
     if found.state in _LIVES:
         if (folder.bundle.exits / name).exists():
-            yield _untrue("exit file", f"of {name[:12]}", "is there though the container runs", name)
+            yield _untrue("exit file", name[:12], "is there though the container runs", name)
         return
     for socket in _SOCKETS:
         if (io / socket).exists():
-            yield _gone("socket", f"{socket} of {name[:12]}", name)
+            yield _gone("socket", f"{name[:12]}/{socket}", name)
     record = read_record(folder.record_file)
     if record is not None and record.exit is None:
         yield _untrue("container", name[:12], "has ended, and nobody has written down how", name)
@@ -245,7 +245,7 @@ def _ids(looking: Look) -> Iterator[Violation]:
                 continue
             if (other := ranges.setdefault(ids.first, container_id)) != container_id:
                 yield Violation(
-                    invariant="I9", kind="ids", name=f"from {ids.first} on", container_id=container_id,
+                    invariant="I9", kind="ids", name=str(ids.first), container_id=container_id,
                     problem=f"belong to two containers, {other[:12]} and {container_id[:12]}",
                 )  # fmt: skip
 
@@ -258,5 +258,5 @@ def _own(config: EngineConfig) -> Iterator[Violation]:
             target = str(link.readlink())
             if target.startswith(("user:[", "net:[", "/dev/loop", *watched)):
                 yield Violation(
-                    invariant="I10", kind="descriptor", name=f"{link.name} of {target}", problem="is open in the engine"
+                    invariant="I10", kind="descriptor", name=f"{link.name} ({target})", problem="is open in the engine"
                 )

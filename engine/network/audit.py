@@ -36,7 +36,7 @@ def look(config: EngineConfig, living: AbstractSet[str]) -> Iterator[Violation]:
     yield from _bridges(config, networks, attached)
     yield from _firewall(config, attached)
     for container_id in sorted(PublishedFiles(config.run / "ports").all().keys() - living):
-        yield Violation(invariant="I3", kind="ports", name=f"of {container_id[:12]}", problem=GONE)
+        yield Violation(invariant="I3", kind="ports", name=container_id[:12], problem=GONE)
     yield from _names(config, networks, attached)
 
 
@@ -89,13 +89,13 @@ def _firewall(config: EngineConfig, attached: Sequence[Attached]) -> Iterator[Vi
     speaking = {port.port for port in attached}
     led = forwards(PublishedFiles(config.run / "ports").all(), firsts(attached))
     for port in sorted(seen.ports - speaking):
-        yield Violation(invariant="I3", kind="rule", name=f"for {port.address}", problem=GONE)
+        yield Violation(invariant="I3", kind="rule", name=port.address, problem=GONE)
     for port in sorted(speaking - seen.ports):
-        yield Violation(invariant="I4", kind="rule", name=f"for {port.address}", problem="is missing: it may not speak")
+        yield Violation(invariant="I4", kind="rule", name=port.address, problem="is missing: it may not speak")
     for one in sorted(seen.forwards - led):
-        yield Violation(invariant="I3", kind="rule", name=f"for port {one.key}", problem=GONE)
+        yield Violation(invariant="I3", kind="rule", name=one.key, problem=GONE)
     for one in sorted(led - seen.forwards):
-        yield Violation(invariant="I4", kind="rule", name=f"for port {one.key}", problem="is missing: it leads nowhere")
+        yield Violation(invariant="I4", kind="rule", name=one.key, problem="is missing: it leads nowhere")
 
 
 def _names(
@@ -107,14 +107,12 @@ def _names(
     numbers = {network.number for network in networks if network.has_names}
     for path in files:
         if int(path.name) not in numbers:
-            yield Violation(
-                invariant="I3", kind="names", name=f"of network {path.name}", problem="belong to no network"
-            )
+            yield Violation(invariant="I3", kind="names", name=path.name, problem="belong to no network")
         for line in path.read_text("utf-8").splitlines()[1:]:
             one = NamedContainer.read(line)
             if (one.container_id, one.address) not in there:
                 yield Violation(
-                    invariant="I3", kind="name", name=f"{one.address} in network {path.name}", problem=GONE,
+                    invariant="I3", kind="name", name=one.address, problem=GONE,
                     container_id=one.container_id,
                 )  # fmt: skip
     if bool(files) != bool(cgroups.pids(cgroup_of(config))):

@@ -45,6 +45,7 @@ ROUTES: dict[str, Route] = {
     "job": read(404, 999_999),
     "job-cancel": write(404, 999_999),
     "system": read(),
+    "system-check": write(302),
     "catalog": read(),
     "image": read(404, HEX),
     "image-remove": write(404, HEX),
