@@ -244,6 +244,7 @@ INSTALLED_APPS = [
     "dashboard.containers",
     "dashboard.terminals",
     "dashboard.live",
+    "dashboard.checkup",
     "dashboard.commandline",
     "dashboard.pages",
 ]

@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from dashboard import gateway
 from dashboard.commandline import (
     changing,
+    checking,
     execing,
     happening,
     looking,
@@ -80,6 +81,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.NetworkPrune: pruning.networks_prune,
     requests.NetworkConnect: networking.connect,
     requests.NetworkDisconnect: networking.disconnect,
+    requests.SystemCheck: checking.check,
 }
 
 

@@ -51,6 +51,7 @@ def program_help() -> str:
             "  container   Manage containers",
             "  image       Manage images",
             "  network     Manage networks",
+            "  system      Manage Berth",
             "  volume      Manage volumes",
             "",
             "Commands:",
@@ -76,7 +77,7 @@ def group_help(group: str, verbs: Mapping[str, Command]) -> str:
         [
             f"Usage:  {PROGRAM} {group} COMMAND",
             "",
-            f"Manage {group}s",
+            "Manage Berth" if group == "system" else f"Manage {group}s",
             "",
             "Commands:",
             *(f"  {verb:<10}  {about}" for verb, about in sorted(shown)),

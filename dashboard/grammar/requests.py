@@ -317,6 +317,13 @@ class NetworkDisconnect:
     force: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemCheck:
+    repair: bool = False
+    deep: bool = False
+    format: str = ""
+
+
 Request = (
     Help
     | VersionLine
@@ -360,4 +367,5 @@ Request = (
     | NetworkPrune
     | NetworkConnect
     | NetworkDisconnect
+    | SystemCheck
 )

@@ -45,6 +45,7 @@ ROUTES: dict[str, Route] = {
     "job": read(404, 999_999),
     "job-cancel": write(404, 999_999),
     "system": read(),
+    "system-check": write(302),
     "catalog": read(),
     "image": read(404, HEX),
     "image-remove": write(404, HEX),
@@ -145,5 +146,6 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
         Permission.CONTAINER_OPERATE,
         ["network", "disconnect", "quiet_lagoon", "calm_fulton"],
     ),
+    requests.SystemCheck: (Permission.SITE_ADMIN, ["system", "check"]),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
 }
