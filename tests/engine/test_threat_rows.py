@@ -23,7 +23,9 @@ def _marked() -> dict[str, set[str]]:
 
 
 MARKED = _marked()
-LISTED = dict(re.findall(r"^\| ([A-Z]+-\d+) \| [^|]* \| ([^|]*) \|$", (ROOT / "docs/security.md").read_text(), re.MULTILINE))
+LISTED = dict(
+    re.findall(r"^\| ([A-Z]+-\d+) \| [^|]* \| ([^|]*) \|$", (ROOT / "docs/security.md").read_text(), re.MULTILINE)
+)
 
 
 @pytest.mark.parametrize("row", ROWS)

@@ -139,7 +139,9 @@ def test_an_image_of_500_layers_is_pulled_and_run_and_501_are_refused_with_a_sen
     push(servers.registry.url, "library/deep:500", image(base + more[:498], Env=[PATH]))
     push(servers.registry.url, "library/deep:501", image(base + more, Env=[PATH]))
     servers.ok("pull", "-q", "deep:500", timeout_s=300)
-    said = servers.ok("run", "--rm", "deep:500", "sh", "-c", "ls /l | wc -l; cat /top; echo x > /l/new && ls /l | wc -l")
+    said = servers.ok(
+        "run", "--rm", "deep:500", "sh", "-c", "ls /l | wc -l; cat /top; echo x > /l/new && ls /l | wc -l"
+    )
     assert said == "498\n497499\n"
     refused = servers.run_command("pull", "deep:501")
     assert refused.returncode == 1
