@@ -135,6 +135,8 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.VolumeList: (Permission.VOLUME_VIEW, ["volume", "ls"]),
     requests.VolumeRemove: (Permission.VOLUME_REMOVE, ["volume", "rm", "quiet_harbour"]),
     requests.VolumePrune: (Permission.VOLUME_REMOVE, ["volume", "prune", "--force"]),
+    requests.CopyIn: (Permission.CONTAINER_COPY, ["cp", "notes", "calm_fulton:/notes"]),
+    requests.CopyOut: (Permission.CONTAINER_COPY, ["cp", "calm_fulton:/notes", "notes"]),
     requests.VolumeBackup: (Permission.VOLUME_BACKUP, ["volume", "backup", "quiet_harbour"]),
     requests.VolumeRestore: (Permission.VOLUME_RESTORE, ["volume", "restore", "quiet_harbour"]),
     requests.NetworkCreate: (Permission.NETWORK_CREATE, ["network", "create", "front"]),
