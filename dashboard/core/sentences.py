@@ -40,6 +40,7 @@ REASONS: Final[dict[str, Promise]] = {
     "command-not-executable": _("The command cannot be executed."),
     "user-unknown": _("The image has no such user."),
     "image-unfit": _("The image does not fit this host."),
+    "file-unknown": _("The container has no such file."),
     "request-refused": _("This is not allowed on this host."),
     "network": _("The container’s network could not be made."),
     "port-taken": _("A port of the host is taken already."),

@@ -70,20 +70,19 @@ def main() -> None:
     except EngineError as error:
         _fail(error.code, str(error))
     except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-            _fail(StoreFull.code, "no space left on device: the container's writable layer, or the volume, is full")
-        else:
-            _fail(RequestRefused.code, _refused(wanted.path, error))
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        told = StoreFull("no space left on device in the container") if full else _refused(wanted.path, error)
+        _fail(told.code, str(told))
     else:
         _say({"done": done})
 
 
-def _refused(path: str, error: OSError) -> str:
+def _refused(path: str, error: OSError) -> RequestRefused:
     if error.errno == errno.EROFS:
-        return f"{path} cannot be written to: it is read-only in the container"
-    if error.errno == errno.EINVAL and "owner" in str(error):
-        return "an owner in the archive has no number in this container"
-    return f"{path}: {(error.strerror or str(error)).lower()}"
+        return RequestRefused(f"{path} cannot be written to: it is read-only in the container")
+    if error.errno == errno.EINVAL:
+        return RequestRefused("an owner in the archive has no number in this container")
+    return RequestRefused(f"{path} cannot be copied: {(error.strerror or str(error)).lower()}")
 
 
 def _fail(code: str, message: str) -> None:

@@ -34,8 +34,6 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ZEROS = bytes(1 << 20)
 _TELL_EVERY_BYTES = 4 << 20
-_FOLDER_IN_THE_WAY = "cannot overwrite directory {} with non-directory"
-_OTHER_IN_THE_WAY = "cannot overwrite non-directory {} with directory"
 
 
 class Merger:
@@ -118,13 +116,13 @@ class Merger:
 
     def _replace(self, entry: Entry, path: bytes, folder: int, last: bytes, reader: TarReader) -> None:
         if _is_folder(folder, last):
-            raise _in_the_way(_FOLDER_IN_THE_WAY, path)
+            raise _folder_in_the_way(path)
         draft = b".berth-cp-" + secrets.token_hex(8).encode()
         try:
             self._make(entry, folder, draft, reader)
             os.rename(draft, last, src_dir_fd=folder, dst_dir_fd=folder)
         except IsADirectoryError as error:
-            raise _in_the_way(_FOLDER_IN_THE_WAY, path) from error
+            raise _folder_in_the_way(path) from error
         finally:
             with contextlib.suppress(FileNotFoundError):  # also a second name of what has that name already
                 os.unlink(draft, dir_fd=folder)
@@ -193,7 +191,8 @@ class Merger:
             os.mkdir(last, 0o700, dir_fd=folder)
         except FileExistsError as error:
             if not _is_folder(folder, last):
-                raise _in_the_way(_OTHER_IN_THE_WAY, path) from error
+                msg = f"cannot overwrite non-directory {_shown(path)} with directory"
+                raise ArchiveRejected(msg) from error
             if path in self._made:
                 self._made[path] = entry
         else:
@@ -251,11 +250,15 @@ def _is_folder(folder: int, name: bytes) -> bool:
         return False
 
 
-def _in_the_way(sentence: str, path: bytes) -> ArchiveRejected:
-    return ArchiveRejected(sentence.format(f'"{path.decode("utf-8", "backslashreplace")[:300]}"'))
+def _shown(path: bytes) -> str:
+    return f'"{path.decode("utf-8", "backslashreplace")[:300]}"'
+
+
+def _folder_in_the_way(path: bytes) -> ArchiveRejected:
+    return ArchiveRejected(f"cannot overwrite directory {_shown(path)} with non-directory")
 
 
 def _no_way(error: OSError, path: bytes) -> Exception:
     if error.errno in {errno.ENOTDIR, errno.ELOOP, errno.EXDEV}:
-        return _in_the_way("{} is not a directory, or leads through a link", path)
+        return ArchiveRejected(f"{_shown(path)} is not a directory, or leads through a link")
     return error
