@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 GONE = "belongs to no running container"
 _LIVES = (State.RUNNING, State.MONITOR_LOST)
-_SOCKETS = ("attach", "ctl", "winsz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,14 +220,14 @@ def _folders(looking: Look, known: Collection[str]) -> Iterator[Violation]:
 
 def _ends(folder: ContainerFolder, found: Observed) -> Iterator[Violation]:
     """Exit files and sockets: of the run that is on, or of the last one."""
-    name, io = folder.container_id, folder.bundle.io
+    name = folder.container_id
     if found.state in _LIVES:
         if (folder.bundle.exits / name).exists():
             yield _untrue("exit file", name[:12], "is there though the container runs", name)
         return
-    for socket in _SOCKETS:
-        if (io / socket).exists():
-            yield _gone("socket", f"{name[:12]}/{socket}", name)
+    for socket in folder.bundle.sockets:
+        if socket.exists():
+            yield _gone("socket", f"{name[:12]}/{socket.name}", name)
     record = read_record(folder.record_file)
     if record is not None and record.exit is None:
         yield _untrue("container", name[:12], "has ended, and nobody has written down how", name)
