@@ -396,5 +396,5 @@ def release(parts: Parts, folder: ContainerFolder) -> None:
         else:
             folder.record_file.unlink(missing_ok=True)
     undo(parts, folder)
-    for name in ("attach", "ctl", "winsz"):  # nobody listens there any more
-        (folder.bundle.io / name).unlink(missing_ok=True)
+    for path in folder.bundle.sockets:  # nobody listens there any more
+        path.unlink(missing_ok=True)

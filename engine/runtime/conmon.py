@@ -89,6 +89,10 @@ class Bundle:
         return self.io / "exit"
 
     @property
+    def sockets(self) -> tuple[Path, Path, Path]:
+        return self.io / "attach", self.io / "ctl", self.io / "winsz"
+
+    @property
     def log(self) -> Path:
         return self.io / "ctr.log"
 
@@ -102,8 +106,7 @@ class Bundle:
             self.folder / "exit",
             self.runc_log,
         )
-        sockets = (self.io / "attach", self.io / "ctl", self.io / "winsz")
-        for path in (*leftovers, *sockets, *self.exits.glob("*")):
+        for path in (*leftovers, *self.sockets, *self.exits.glob("*")):
             path.unlink(missing_ok=True)
 
 
