@@ -340,6 +340,7 @@ ERRORS: Final = (
     gettext_noop("The container's monitor gave no answer: {problem}"),
     gettext_noop("The container's monitor gave no answer."),
     gettext_noop("The container's monitor left no process number."),
+    gettext_noop("{program} has the version {version}, which is too old. Install conmon 2.1 or later."),
     gettext_noop("{program} is not conmon."),
     gettext_noop("{program} is not runc."),
     gettext_noop("{program} does not run: {problem}"),

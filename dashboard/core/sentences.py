@@ -53,6 +53,7 @@ REASONS: Final[dict[str, Promise]] = {
     "log-gone": _("The container’s log is gone."),
     "process-failed": _("A program that Berth needs failed."),
     "worker-lost": _("Its worker was lost again and again."),
+    "host-full": _("This host has no room for it now."),
     "unknown-kind": _("No worker knows how to do this."),
     "wrong-queue": _("This worker does not do such things."),
     "dashboard": _("This could not be done."),

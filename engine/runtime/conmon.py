@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from engine.errors import HostUnfit, RuntimeFailed
 from engine.kernel import cgroups
 from engine.kernel.pidfd import ProcessIdentity, parent_of
-from engine.kernel.process import MINIMAL_ENVIRONMENT, Process, ProcessFailed, run
+from engine.kernel.process import MINIMAL_ENVIRONMENT, Process, ProcessFailed, run, stamp_of
 from engine.runtime.messages import error_of
 
 if TYPE_CHECKING:
@@ -400,17 +400,22 @@ def read_exit_code(bundle: Bundle, container_id: str) -> int | None:
         return None
 
 
-@lru_cache(maxsize=4)
 def version(program: Path) -> str:
     """As conmon says it.
 
     Raises:
         HostUnfit: it is not installed, or is no conmon.
     """
+    return _version(program, stamp_of(program))
+
+
+@lru_cache(maxsize=4)
+def _version(program: Path, _stamp: tuple[int, ...]) -> str:
     try:
         completed = run([str(program), "--version"], timeout_s=10.0)
-    except ProcessFailed as error:
-        msg = f"{program} does not run: {error}"
+    except (ProcessFailed, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{program} does not run: {reason}"
         raise HostUnfit(msg, subject=str(program)) from error
     found = _VERSION.search(completed.stdout.decode("utf-8", "replace"))
     if found is None:
