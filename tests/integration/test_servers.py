@@ -166,7 +166,10 @@ done
 @pytest.mark.threat("RUN-03")
 @pytest.mark.parametrize("start", [("--entrypoint", "/proc/self/exe"), ("--entrypoint", "/evil")])
 def test_the_runtime_is_the_same_file_after_containers_that_were_started_through_it(servers, start):
-    """CVE-2019-5736: an image whose program is the runtime itself, and one that writes to whatever runs in it."""
+    """CVE-2019-5736: an image whose program is the runtime itself, and one that writes to whatever runs in it.
+
+    A race: nothing here shows that the script caught the runtime in time, only that its file stayed the same.
+    """
     write = b"#!/proc/self/exe\n"
     hostile = image([*shell_image().layers, layer([Entry("evil", data=write, mode=0o755)])], Env=[PATH])
     push(servers.registry.url, "library/evil:1", hostile)
@@ -180,7 +183,7 @@ def test_the_runtime_is_the_same_file_after_containers_that_were_started_through
         servers.run_command("exec", victim, "/evil")
     wrote = servers.ok("logs", victim)
     assert "wrote" not in wrote
-    assert "tried" in wrote, "nobody looked at the runtime from inside"
+    assert "tried" in wrote, "the script that writes did not start"
     assert [fingerprint(path) for path in programs] == before
     servers.remove_all()
     servers.ok("rmi", "evil:1")
