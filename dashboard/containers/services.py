@@ -25,7 +25,7 @@ from dashboard.containers.lifecycle import (
     stop,
     wait_exit,
 )
-from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.lookup import NoSuchContainer, by_id, containers_for, find
 from dashboard.containers.networking import connect as connect_network
 from dashboard.containers.networking import disconnect as disconnect_network
 from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
@@ -34,6 +34,7 @@ from dashboard.containers.ports import shown as shown_ports
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
+    "by_id",
     "changes",
     "chosen_containers",
     "connect_network",

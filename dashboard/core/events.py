@@ -3,13 +3,14 @@
 An event is a hint and may be lost: whoever shows state reads the row on joining and on every event. Consumers `join` a
 topic and get `{"type": "topic.event", "topic": …, "payload": …}` in their method `topic_event`. Topics: `containers`,
 `container.<id>`, `execs`, `execs.<container id>`, `exec.<id>`, `streams`, `jobs`, `job.<id>`, `images`, `volumes`,
-`networks`, `events` (something was written down in `dashboard.history`).
+`networks`, `events` (something was written down in `dashboard.history`), `person.<pk>` (what they may do has changed).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -66,6 +67,16 @@ def _client(url: str) -> redis.Redis:
                 url, socket_timeout=SEND_TIMEOUT_S, socket_connect_timeout=SEND_TIMEOUT_S
             )
         return _clients[url]
+
+
+def rights_changed(people: Iterable[int]) -> None:
+    """What these people may do has changed: their open connections look again now, not at their next turn (WS-04)."""
+    for pk in people:
+        publish(topic_of_person(pk), {"t": "rights"})
+
+
+def topic_of_person(pk: int) -> str:
+    return f"person.{pk}"
 
 
 async def apublish(topic: str, payload: dict[str, Any]) -> None:
