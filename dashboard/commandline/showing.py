@@ -68,7 +68,7 @@ async def images(console: Console, request: requests.Images) -> int:
 
 async def ps(console: Console, request: requests.Ps) -> int:
     def choose() -> list[Container]:
-        return containers.chosen_containers(containers.containers_for(console.user), request)
+        return containers.chosen_containers(containers.containers_for(console.user), request, console.user)
 
     rows = await console.call(choose)
     sizes = await _measured(console, rows) if wants_sizes(request) else {}

@@ -128,7 +128,7 @@ async def people(console: Console, request: requests.UserList) -> int:
             PersonLine(
                 name=row.username,
                 role="site admin" if row.is_superuser else "",
-                teams=", ".join(f"{one.team.slug} ({one.role})" for one in row.memberships.all()),  # type: ignore[attr-defined]  # a related name
+                teams=", ".join(f"{one.team.slug} ({one.role})" for one in row.memberships.all()),
                 state=_state(row),
             )
             for row in services.people(console.user)

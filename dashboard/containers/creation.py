@@ -63,7 +63,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     command_shown = shown_command(image, options)
     for attempt in range(ATTEMPTS):
         name = options.name or random_name(attempt)
-        if holder := _holder(name, team_id):
+        if holder := holder_of(name, team_id):
             if options.name:
                 raise NameTaken(name, holder)
             continue
@@ -78,7 +78,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     raise DashboardError(msg, status=503)
 
 
-def _holder(name: str, team_id: int) -> str | None:
+def holder_of(name: str, team_id: int | None) -> str | None:
     """The id of the team's container of that name."""
     rows = Container.objects.filter(name=name, team_id=team_id)
     return rows.values_list("container_id", flat=True).first()

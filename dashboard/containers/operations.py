@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dashboard.containers import enginerequest, happenings, states
-from dashboard.containers.creation import NameTaken, refuse_limits, refuse_name
+from dashboard.containers.creation import NameTaken, holder_of, refuse_limits, refuse_name
 from dashboard.containers.inspection import has_labels
 from dashboard.containers.lifecycle import QUEUE, key_of
 from dashboard.containers.models import Container, ContainerState
@@ -53,7 +53,7 @@ def rename(container: Container, user: Requester, name: str) -> None:
             row.save(update_fields=["name", "options", "updated_at"])
             happenings.tell(row, "rename", oldName=f"/{before}")
     except IntegrityError as error:
-        holder = Container.objects.filter(name=name, team_id=container.team_id).values_list("container_id", flat=True).first()
+        holder = holder_of(name, container.team_id)
         raise NameTaken(name, holder or "") from error
     container.refresh_from_db()
     states.announce(container)

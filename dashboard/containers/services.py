@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.containers.creation import NameTaken, create
 from dashboard.containers.execs import end as end_exec
-from dashboard.containers.execs import find as find_exec
+from dashboard.containers.execs import seen as find_exec
 from dashboard.containers.execs import start as start_exec
 from dashboard.containers.inspection import (
     chosen_containers,

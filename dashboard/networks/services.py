@@ -208,7 +208,7 @@ def announce(network: Network) -> None:
     publish("networks", said | {"team": network.team_id})
 
 
-def claim(user: Requester, name: str, *, team_id: int) -> Network:
+def claim(user: Requester, name: str, *, team_id: int | None) -> Network:
     """The network for a container of a team that is to be in it. Call it inside a transaction: until that ends, nobody removes it.
 
     Raises:

@@ -103,7 +103,7 @@ def create(user: Requester, name: str = "", *, driver: str = "local", labels: Fi
         return claim(user, name, team_id=scope.owning(user), labels=dict(labels))
 
 
-def claim(user: Requester, name: str = "", *, team_id: int, labels: dict[str, str] | None = None) -> Volume:
+def claim(user: Requester, name: str = "", *, team_id: int | None, labels: dict[str, str] | None = None) -> Volume:
     """The team's volume for a container that is being made; a new one if there is none. Call it inside a transaction:
     until that ends, nobody removes the volume.
 
@@ -146,7 +146,7 @@ def locked(volume: Volume) -> Volume:
     return found
 
 
-def _insert(user: Requester, name: str, labels: dict[str, str], *, team_id: int, is_anonymous: bool) -> Volume:
+def _insert(user: Requester, name: str, labels: dict[str, str], *, team_id: int | None, is_anonymous: bool) -> Volume:
     if is_anonymous:
         labels = {**labels, ANONYMOUS: ""}
     owner_id = getattr(user, "pk", None)

@@ -30,7 +30,7 @@ def sent(monkeypatch):
 
 @pytest.fixture
 def person(db):
-    return User.objects.create_user("haeun", password=None)
+    return User.objects.create_superuser("haeun", password=None)
 
 
 @pytest.fixture
