@@ -48,7 +48,11 @@ def recent_pulls(session: SessionBase, user: Requester) -> RecentPulls:
 
 
 def _pulls(user: Requester) -> QuerySet[Job]:
-    return scope.here(user, Job.objects.filter(kind=PULL), shared=scope.is_site_admin(user)).select_related("requester").order_by("-created_at")
+    return (
+        scope.here(user, Job.objects.filter(kind=PULL), shared=scope.is_site_admin(user))
+        .select_related("requester")
+        .order_by("-created_at")
+    )
 
 
 def dismiss(session: SessionBase, job: Job) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dashboard import gateway
 from dashboard.catalog import pulls
 from dashboard.catalog.inspection import image_lines, inspect_image
-from dashboard.catalog.lookup import NoSuchImage, familiar_name, find_image, images_for, resolve_local, shown_name, users_counted
+from dashboard.catalog.lookup import (
+    NoSuchImage,
+    familiar_name,
+    find_image,
+    images_for,
+    resolve_local,
+    shown_name,
+    users_counted,
+)
 from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.jobs import services as jobs

@@ -44,7 +44,9 @@ async def stats(console: Console, request: requests.Stats) -> int:
 
 
 def _stats_lines(console: Console, request: requests.Stats) -> list[StatsLine]:
-    rows = [containers.find(name, console.user) for name in request.names] or list(containers.containers_for(console.user))
+    rows = [containers.find(name, console.user) for name in request.names] or list(
+        containers.containers_for(console.user)
+    )
     for row in rows:
         require(console.user, Permission.CONTAINER_VIEW, row)
     newest = figures.newest()

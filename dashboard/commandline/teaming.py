@@ -41,11 +41,11 @@ async def listing(console: Console, request: requests.TeamList) -> int:
     def render() -> str:
         here = scope.current(console.user)
         held = {one.team_id: one.role for one in console.user.memberships.select_related("custom")}  # type: ignore[attr-defined]  # a related name
-        rows = Team.objects.filter(pk__in=scope.teams_of(console.user).values("pk")).annotate(count=Count("memberships"))
+        rows = Team.objects.filter(pk__in=scope.teams_of(console.user).values("pk")).annotate(
+            count=Count("memberships")
+        )
         lines = [
-            TeamLine(
-                slug=row.slug, name=row.name, members=row.count, role=held.get(row.pk, ""), is_current=row == here
-            )
+            TeamLine(slug=row.slug, name=row.name, members=row.count, role=held.get(row.pk, ""), is_current=row == here)
             for row in rows
         ]
         return render_teams(request, lines)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard import gateway
@@ -80,7 +81,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
 
 def holder_of(name: str, team_id: int | None) -> str | None:
     """The id of the team's container of that name."""
-    rows = Container.objects.filter(name=name, team_id=team_id)
+    rows = Container.objects.filter(name=name).filter(Q(team_id=team_id))
     return rows.values_list("container_id", flat=True).first()
 
 
@@ -93,9 +94,7 @@ def _with_layer_size(options: ContainerOptions) -> ContainerOptions:
     return replace(options, storage_bytes=gateway.engine_config().limits.writable_bytes or None)
 
 
-def _insert(
-    user: Requester, options: ContainerOptions, image_pk: int, command_shown: str, team_id: int
-) -> Container:
+def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str, team_id: int) -> Container:
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(pk=image_pk).first()
         if image is None:

@@ -14,8 +14,8 @@ from dashboard.containers.enginerequest import labels_of
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.lookup import find
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
-from dashboard.core.gate import Requester
 from dashboard.core.filters import anything, refuse_unknown
+from dashboard.core.gate import Requester
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.limitvalues import parse_rate, parse_ulimit

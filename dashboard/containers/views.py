@@ -117,7 +117,9 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "taken": figures.newest().get(shown.container_id),
         "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
-        "jobs": scope.seen(request.user, Job.objects.filter(params__container_id=shown.container_id)).order_by("-created_at")[:5],
+        "jobs": scope.seen(request.user, Job.objects.filter(params__container_id=shown.container_id)).order_by(
+            "-created_at"
+        )[:5],
     }
     context |= networkviews.places(shown, request.user)
     context |= _looked_into(request, shown, tab)
@@ -208,7 +210,9 @@ def _run_page(
     port_help = _("On the host : in the container, spaces between. On %(address)s unless you name an address.") % {
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
-    names = scope.here(request.user, Volume.objects.filter(is_anonymous=False)).values_list("name", flat=True)[:MOST_NAMES]
+    names = scope.here(request.user, Volume.objects.filter(is_anonymous=False)).values_list("name", flat=True)[
+        :MOST_NAMES
+    ]
     free = scope.here(request.user, Network.objects.exclude(name=BRIDGE), shared=True)
     context = {
         "form": form,

@@ -138,7 +138,13 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         build=lambda v, w: requests.TeamRole(name=w[0], team=v.get("team", ""), permissions=v.get("allow", ())),
         flags=(
             _TEAM,
-            Flag(name="allow", read=str, kind="permission", repeats=True, help="What it may do, for example terminal.open"),
+            Flag(
+                name="allow",
+                read=str,
+                kind="permission",
+                repeats=True,
+                help="What it may do, for example terminal.open",
+            ),
         ),
         least=1,
         most=1,

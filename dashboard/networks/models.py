@@ -39,7 +39,7 @@ class Network(Timestamped):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["team", "name"], name="network_name_once"),
             models.UniqueConstraint(fields=["name"], condition=models.Q(team=None), name="predefined_once"),
-            models.UniqueConstraint(fields=["subnet"], condition=~models.Q(subnet=""), name="subnet_once")
+            models.UniqueConstraint(fields=["subnet"], condition=~models.Q(subnet=""), name="subnet_once"),
         ]
 
     def __str__(self) -> str:

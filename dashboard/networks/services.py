@@ -11,6 +11,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.core.errors import DashboardError
@@ -218,7 +219,8 @@ def claim(user: Requester, name: str, *, team_id: int | None) -> Network:
     found = _locked(find(name, user))
     require(user, Permission.NETWORK_USE, found)
     if found.team_id not in {None, team_id}:
-        msg = f"The network {found.name} is another team's. A container is in networks of its own team only."
+        msg = _("The network %(name)s is another team's. A container is in networks of its own team only.")
+        msg %= {"name": found.name}
         raise DashboardError(msg, status=403)
     if found.state == NetworkState.REMOVING:
         msg = f"The network {found.name} is being removed just now. Try again in a moment."
@@ -266,9 +268,7 @@ def submit_removal(network: Network, user: Requester) -> Job:
     """REMOVING and its job, together. The caller has made sure that nobody is in it."""
     mark(network, NetworkState.REMOVING)
     params = {"network": network.network_id, "name": network.name}
-    return jobs.submit(
-        REMOVE, params, requester=user, key=key_of(network), queue="engine", team_id=network.team_id
-    )
+    return jobs.submit(REMOVE, params, requester=user, key=key_of(network), queue="engine", team_id=network.team_id)
 
 
 def prunable(user: Requester, filters: Filters = ()) -> list[Network]:

@@ -48,7 +48,11 @@ def rows_of(networks: Iterable[Network], user: Requester) -> list[NetworkRow]:
 
 
 def found_network(request: HttpRequest, network_id: str, permission: Permission) -> Network:
-    found = scope.seen(request.user, Network.objects.select_related("owner"), shared=True).filter(network_id=network_id).first()
+    found = (
+        scope.seen(request.user, Network.objects.select_related("owner"), shared=True)
+        .filter(network_id=network_id)
+        .first()
+    )
     if found is None:
         raise Http404(_("This network no longer exists."))
     require(request.user, permission, found)

@@ -16,7 +16,7 @@ from dashboard.accounts.tokens import hashed, new_secret
 from dashboard.core.errors import NotFound
 from dashboard.core.gate import Permission, Requester, require
 
-PASSWORD: Final = "password"
+PURPOSE: Final = "password"
 LIFE = timedelta(hours=24)
 
 
@@ -25,10 +25,8 @@ def new_password_secret(user: Requester, person: User) -> str:
     require(user, Permission.SITE_ADMIN)
     secret = new_secret()
     with transaction.atomic():
-        Token.objects.filter(purpose=PASSWORD, user=person).delete()
-        Token.objects.create(
-            purpose=PASSWORD, user=person, sha256=hashed(secret), expires_at=timezone.now() + LIFE
-        )
+        Token.objects.filter(purpose=PURPOSE, user=person).delete()
+        Token.objects.create(purpose=PURPOSE, user=person, sha256=hashed(secret), expires_at=timezone.now() + LIFE)
     return secret
 
 
@@ -39,7 +37,7 @@ def person_of(secret: str) -> User:
         NotFound: it was used, has run out or never was, or the account is closed.
     """
     alive = Q(expires_at__gt=timezone.now(), used_at=None, user__is_active=True)
-    found = Token.objects.select_related("user").filter(alive, purpose=PASSWORD, sha256=hashed(secret)).first()
+    found = Token.objects.select_related("user").filter(alive, purpose=PURPOSE, sha256=hashed(secret)).first()
     if found is None or found.user is None:
         raise NotFound(_("This link was used already, or has expired. Ask an administrator for a new one."))
     person: User = found.user
@@ -54,7 +52,7 @@ def set_password(secret: str, password: str) -> User:
     """
     with transaction.atomic():
         person = person_of(secret)
-        spent = Token.objects.filter(purpose=PASSWORD, sha256=hashed(secret), used_at=None)
+        spent = Token.objects.filter(purpose=PURPOSE, sha256=hashed(secret), used_at=None)
         if not spent.update(used_at=timezone.now()):
             person_of(secret)
         person.set_password(password)

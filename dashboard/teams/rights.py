@@ -7,7 +7,7 @@ from typing import Final
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.core.gate import Permission as P
+from dashboard.core.gate import Permission
 
 
 class Builtin(models.TextChoices):
@@ -18,29 +18,49 @@ class Builtin(models.TextChoices):
 
 
 # Of whoever is signed in and active, in whatever team or in none.
-PERSONAL: Final = frozenset({P.OWN_ACCOUNT, P.COMMAND, P.LIVE, P.TRANSFER})
+PERSONAL: Final = frozenset({Permission.OWN_ACCOUNT, Permission.COMMAND, Permission.LIVE, Permission.TRANSFER})
 # Never a team's to give: it is about the host and everybody on it.
-SITE: Final = frozenset({P.SITE_ADMIN, P.PORT_LOW})
-ASSIGNABLE: Final = frozenset(P) - PERSONAL - SITE
+SITE: Final = frozenset({Permission.SITE_ADMIN, Permission.PORT_LOW})
+ASSIGNABLE: Final = frozenset(Permission) - PERSONAL - SITE
 
 _VIEWER = frozenset(
-    {P.IMAGE_VIEW, P.CONTAINER_VIEW, P.VOLUME_VIEW, P.NETWORK_VIEW, P.JOB_VIEW, P.TEAM_VIEW}
-    | {P.TERMINAL_OPEN, P.TERMINAL_OTHERS}
+    {
+        Permission.IMAGE_VIEW,
+        Permission.CONTAINER_VIEW,
+        Permission.VOLUME_VIEW,
+        Permission.NETWORK_VIEW,
+        Permission.JOB_VIEW,
+        Permission.TEAM_VIEW,
+    }
+    | {Permission.TERMINAL_OPEN, Permission.TERMINAL_OTHERS}
 )
 _OPERATOR = _VIEWER | {
-    *(P.IMAGE_PULL, P.CONTAINER_RUN, P.CONTAINER_OPERATE, P.CONTAINER_EXEC, P.CONTAINER_REMOVE, P.PORT_PUBLISH),
-    *(P.VOLUME_CREATE, P.VOLUME_USE, P.NETWORK_USE, P.TERMINAL_TYPE, P.JOB_CANCEL),
+    *(
+        Permission.IMAGE_PULL,
+        Permission.CONTAINER_RUN,
+        Permission.CONTAINER_OPERATE,
+        Permission.CONTAINER_EXEC,
+        Permission.CONTAINER_REMOVE,
+        Permission.PORT_PUBLISH,
+    ),
+    *(
+        Permission.VOLUME_CREATE,
+        Permission.VOLUME_USE,
+        Permission.NETWORK_USE,
+        Permission.TERMINAL_TYPE,
+        Permission.JOB_CANCEL,
+    ),
 }
-BUILTIN: Final[dict[str, frozenset[P]]] = {
+BUILTIN: Final[dict[str, frozenset[Permission]]] = {
     Builtin.VIEWER: _VIEWER,
     Builtin.OPERATOR: _OPERATOR,
-    Builtin.MAINTAINER: ASSIGNABLE - {P.TEAM_MANAGE},
+    Builtin.MAINTAINER: ASSIGNABLE - {Permission.TEAM_MANAGE},
     Builtin.ADMIN: ASSIGNABLE,
 }
 
 
-def known(names: object) -> frozenset[P]:
+def known(names: object) -> frozenset[Permission]:
     """Of a custom role's list: what can be assigned. A name of another version gives nothing."""
-    values = set(P)
+    values = set(Permission)
     found = names if isinstance(names, list) else []
-    return frozenset(P(name) for name in found if name in values) & ASSIGNABLE
+    return frozenset(Permission(name) for name in found if name in values) & ASSIGNABLE

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.db.models import Model, Q, QuerySet
+from django.utils.translation import gettext as _
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Requester
@@ -21,12 +22,12 @@ _ACTING = "_berth_team"  # an attribute of the person's object: it lives as long
 
 class NoSuchTeam(DashboardError):
     def __init__(self, slug: str) -> None:
-        super().__init__(f"No such team: {slug}", status=404)
+        super().__init__(_("No such team: %(name)s") % {"name": slug}, status=404)
 
 
 class NoTeam(DashboardError):
     def __init__(self) -> None:
-        super().__init__("You are in no team yet. Ask an administrator.", status=403)
+        super().__init__(_("You are in no team yet. Ask an administrator to add you to one."), status=403)
 
 
 def is_site_admin(user: Any) -> bool:  # Any: a person's row, or nobody
@@ -81,7 +82,7 @@ def act_in(user: Requester, slug: str) -> None:
         NoSuchTeam: it is not one of theirs, or `--all` of somebody who is no site administrator.
     """
     if slug == ALL and not is_site_admin(user):
-        raise NoSuchTeam("all")
+        raise NoSuchTeam(slug.removeprefix("--"))
     setattr(user, _ACTING, None if slug == ALL else find_team(user, slug))
 
 

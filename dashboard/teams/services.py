@@ -10,6 +10,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
+from django.utils.translation import gettext as _
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import rights_changed
@@ -25,7 +26,7 @@ MOST_ROLES = 50
 
 class NoSuchPerson(DashboardError):
     def __init__(self, name: str) -> None:
-        super().__init__(f"No such user: {name}", status=404)
+        super().__init__(_("No such user: %(name)s") % {"name": name}, status=404)
 
 
 def find_person(name: str) -> User:
@@ -93,7 +94,8 @@ def _role(team: Team, name: str) -> tuple[dict[str, Any], frozenset[Permission]]
 def _refuse_more(user: Requester, team: Team, wanted: frozenset[Permission]) -> None:
     """What somebody gives or takes away must be theirs."""
     if more := wanted - rights_in(user, team.pk):
-        msg = f"You may not do this: it is about rights that you do not have yourself ({', '.join(sorted(more))})."
+        msg = _("You may not do this: it is about rights that you do not have yourself (%(rights)s).")
+        msg %= {"rights": ", ".join(sorted(more))}
         raise DashboardError(msg, status=403)
 
 
@@ -109,7 +111,8 @@ def _locked(team: Team) -> Team:
 def _refuse_last(team: Team, member: Membership) -> None:
     others = team.memberships.filter(builtin=Builtin.ADMIN, person__is_active=True).exclude(pk=member.pk)
     if member.builtin == Builtin.ADMIN and not others.exists():
-        msg = f"{member.person.username} is the last admin of the team {team.slug}. Make somebody else one first."
+        msg = _("%(name)s is the last admin of the team %(team)s. Make somebody else one first.")
+        msg %= {"name": member.person.username, "team": team.slug}
         raise DashboardError(msg, status=409)
 
 
@@ -181,9 +184,7 @@ def save_role(user: Requester, team: Team, name: str, permissions: Iterable[str]
             msg = f"A team has at most {MOST_ROLES} roles of its own."
             raise DashboardError(msg, status=409)
         _refuse_more(user, team, frozenset(map(Permission, wanted)) | (before.rights if before else frozenset()))
-        saved, _is_new = Role.objects.update_or_create(
-            team=team, name=name, defaults={"permissions": sorted(wanted)}
-        )
+        saved, _is_new = Role.objects.update_or_create(team=team, name=name, defaults={"permissions": sorted(wanted)})
     rights_changed(saved.memberships.values_list("person_id", flat=True))
     return saved
 

@@ -34,7 +34,13 @@ def open_transfers() -> QuerySet[Transfer]:
 
 
 def begin(
-    user: Requester, direction: Direction, *, permission: Permission, team_id: int | None, subject: str, filename: str = ""
+    user: Requester,
+    direction: Direction,
+    *,
+    permission: Permission,
+    team_id: int | None,
+    subject: str,
+    filename: str = "",
 ) -> Transfer:
     """A row and its key; there is no file yet. The caller has asked the gate about `permission` and the thing itself.
 

@@ -7,7 +7,6 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
-from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.asgi import application
@@ -59,7 +58,10 @@ async def test_an_event_reaches_who_asked_for_its_topic_and_nobody_else():
 
 async def test_joining_a_job_says_first_how_far_it_is():
     job = await sync_to_async(Job.objects.create)(
-        kind="pull_image", state=JobState.RUNNING, progress={"phase": "layers"}, team_id=await sync_to_async(main_team_id)()
+        kind="pull_image",
+        state=JobState.RUNNING,
+        progress={"phase": "layers"},
+        team_id=await sync_to_async(main_team_id)(),
     )
     socket = await open_live()
     await subscribe(socket, f"job.{job.pk}")

@@ -114,7 +114,13 @@ class Escalation(TestCase):
     def test_no_action_gives_anybody_a_right_that_its_giver_did_not_have(self, actions):
         site = User.objects.create_superuser("site", password=None)
         teams = {slug: make_team(slug) for slug in ("one", "two")}
-        people = dict(zip(NAMES, (make_member(n, r, teams["one"]) for n, r in zip(NAMES, Builtin.values, strict=True)), strict=True))
+        people = dict(
+            zip(
+                NAMES,
+                (make_member(n, r, teams["one"]) for n, r in zip(NAMES, Builtin.values, strict=True)),
+                strict=True,
+            )
+        )
         make_member("d", "viewer", teams["two"])
         make_member("a", "admin", teams["two"])
         for team in teams.values():

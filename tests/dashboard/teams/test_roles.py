@@ -65,7 +65,11 @@ def test_lists_show_the_current_teams_only(name, client, teams):
     body = client.get(reverse(name)).content.decode()
     for foreign in (teams.theirs.container.container_id, teams.theirs.network.network_id, "theirs"):
         assert foreign not in body
-    own = {"containers": teams.ours.container.container_id, "volumes": "data", "networks": teams.ours.network.network_id}
+    own = {
+        "containers": teams.ours.container.container_id,
+        "volumes": "data",
+        "networks": teams.ours.network.network_id,
+    }
     assert own.get(name, "") in body
 
 
@@ -74,7 +78,10 @@ def test_an_image_names_no_container_of_another_team(client, teams):
     image = teams.ours.container.image
     teams.ours.exec.delete()
     teams.ours.container.delete()
-    assert teams.theirs.container.container_id not in client.get(reverse("image", args=[image.image_id[7:]])).content.decode()
+    assert (
+        teams.theirs.container.container_id
+        not in client.get(reverse("image", args=[image.image_id[7:]])).content.decode()
+    )
     answer = client.post(reverse("image-remove", args=[image.image_id[7:]]), headers={"Accept": "application/json"})
     assert answer.status_code == 409
     assert "web" not in answer.json()["error"]
