@@ -11,6 +11,7 @@ import os
 import signal
 import struct
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -236,8 +237,10 @@ class Stream:
             self._acknowledge(connection)
 
     def _acknowledge(self, connection: Connection) -> None:
+        """Whether the server is still there, what it has said already tells: it may have let us go with its last words."""
         self._acknowledged = self._consumed
-        connection.send({"t": "ack", "bytes": self._consumed})
+        with suppress(ConnectionLost):
+            connection.send({"t": "ack", "bytes": self._consumed})
 
     def _frame(self, connection: Connection, frame: Frame) -> Ended | None:
         kind = frame.get("t")

@@ -245,6 +245,7 @@ INSTALLED_APPS = [
     "dashboard.containers",
     "dashboard.terminals",
     "dashboard.live",
+    "dashboard.checkup",
     "dashboard.commandline",
     "dashboard.pages",
 ]
@@ -320,6 +321,9 @@ def _database() -> dict[str, object]:
             "transaction_mode": "IMMEDIATE",
             "init_command": f"PRAGMA journal_mode=WAL; PRAGMA synchronous={synchronous};",
         },
+        # To open the file anew costs a millisecond, for each of the ten looks of one command. Requests close theirs at
+        # their end (`core.apps`), as each has a thread of its own.
+        "CONN_MAX_AGE": 60,
         "TEST": {"NAME": os.environ.get("BERTH_TEST_DATABASE") or f"{scratch}/berth-test-{os.getpid()}.sqlite3"},
     }
 

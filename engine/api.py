@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from engine import rootfs
 from engine.archives import volumes as archives
 from engine.config import MIB
-from engine.containers import hostcheck, ids, lifecycle, observe, recover, stopping
+from engine.containers import audit, hostcheck, ids, lifecycle, observe, ownfigures, recover, stopping
 from engine.containers.execs import Execs
 from engine.containers.exits import ExitWatcher
 from engine.containers.folder import ContainerFolder
@@ -48,6 +48,7 @@ from engine.runtime.shares import refuse_unfit_shares, share_facts
 from engine.runtime.signals import parse_signal
 from engine.runtime.spec import default_limits, resources
 from engine.store import adopt
+from engine.store import audit as store_audit
 from engine.store.blobs import BlobStore
 from engine.terminal import rotation
 from engine.terminal.rotation import LogState
@@ -60,12 +61,16 @@ if TYPE_CHECKING:
     from engine.archives.pack import Packed
     from engine.archives.unpack import Unpacked
     from engine.config import EngineConfig
+    from engine.containers.audit import Known
     from engine.containers.hostcheck import Finding
     from engine.containers.ids import Given
+    from engine.containers.ownfigures import OwnFigures
     from engine.containers.recover import Swept
     from engine.digest import DiffId
     from engine.network import Endpoint, Published
     from engine.runtime.request import ContainerRequest
+    from engine.store.audit import StoreRows
+    from engine.violation import Violation
 
 __all__ = ["Engine", "Exit", "HostInfo", "Observed", "Started", "State"]
 DEFAULT_STOP_SIGNAL = "TERM"
@@ -395,6 +400,18 @@ class Engine:
     def sweep(self, known_ids: Collection[str]) -> Swept:
         """Take away what dead runs and cut off starts left; report folders that `known_ids` lacks, and keep them."""
         return recover.sweep(self._parts, known_ids, self._locks)
+
+    def audit(self, known: Known) -> list[Violation]:
+        """What is not as it must be at this moment; what is just changing may be among it. Changes nothing."""
+        return audit.look(self._parts, self._locks, known)
+
+    def own_figures(self) -> OwnFigures:
+        """What this engine has of the host's now, counted."""
+        return ownfigures.own_figures(self.config)
+
+    def verify_store(self, rows: StoreRows, *, on_bytes: Callable[[int], None]) -> list[Violation]:
+        """Read and hash every layer and blob that rows name (I1); `store.audit.verify` says more."""
+        return list(store_audit.verify(self.config, rows, on_bytes=on_bytes))
 
     def mend_network(self) -> bool:
         """Bring back bridges, rules, names and forwarding if somebody took them away (F44); whether anything was missing.

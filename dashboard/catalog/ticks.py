@@ -36,10 +36,22 @@ def collect_unused_layers() -> None:
 def sweep_files() -> None:
     """What killed workers left under incoming/ and ingest/, after a time in which it may be taken up again."""
     grace_s = GRACE.total_seconds()
+    gateway.sweep_incoming(older_than_s=grace_s, kept=_worked_on())
+    gateway.sweep_ingest(older_than_s=grace_s)
+
+
+def left_over() -> dict[str, list[str]]:
+    """Names of files, by folder, that should have gone: nobody is at work on them, and `sweep_files` has been round."""
+    late_s = (GRACE * 2).total_seconds()
+    incoming = gateway.abandoned_incoming(older_than_s=late_s, kept=_worked_on())
+    ingest = gateway.abandoned_ingest(older_than_s=late_s)
+    return {"incoming": [path.name for path in incoming], "ingest": [path.name for path in ingest]}
+
+
+def _worked_on() -> set[str]:
+    """Hex digits of the layers that somebody writes or takes over."""
     adopting = Layer.objects.filter(state=LayerState.ADOPTING).values_list("diff_id", flat=True)
     wanted = Layer.objects.filter(pulls__job__state__in=LIVE_STATES).values_list("diff_id", flat=True)
     working = Job.objects.filter(kind__in=[pulls.EXTRACT, pulls.ADOPT], state__in=LIVE_STATES)
     written = [key.partition(":")[2] for key in working.values_list("key", flat=True)]
-    kept = {diff_id.rpartition(":")[2] for diff_id in (*adopting, *wanted, *written)}
-    gateway.sweep_incoming(older_than_s=grace_s, kept=kept)
-    gateway.sweep_ingest(older_than_s=grace_s)
+    return {diff_id.rpartition(":")[2] for diff_id in (*adopting, *wanted, *written)}

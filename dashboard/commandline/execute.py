@@ -11,6 +11,7 @@ from django.db import DatabaseError
 from dashboard import gateway
 from dashboard.commandline import (
     changing,
+    checking,
     execing,
     happening,
     looking,
@@ -94,6 +95,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.UserCreate: teaming.create_people,
     requests.UserActive: teaming.set_active,
     requests.UserReset: teaming.reset,
+    requests.SystemCheck: checking.check,
 }
 
 

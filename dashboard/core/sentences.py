@@ -14,6 +14,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from dashboard.core.check_words import INVARIANTS, KINDS, PROBLEMS
 from dashboard.core.engine_words import ERRORS, FINDINGS, PARTS
 from dashboard.core.own_words import OWN, STREAMS, TYPED
 
@@ -65,7 +66,10 @@ _LOOKED_UP_AGAIN = frozenset({"what", "why"})
 @cache
 def _patterns() -> tuple[tuple[str, re.Pattern[str], str], ...]:
     """The most telling first: "{program} is there" fits much. Each with a piece of it that must be in a sentence."""
-    ordered = sorted((*FINDINGS, *ERRORS, *PARTS, *OWN, *TYPED, *STREAMS), key=lambda text: -len(_PART.sub("", text)))
+    ordered = sorted(
+        (*FINDINGS, *ERRORS, *PARTS, *OWN, *TYPED, *STREAMS, *KINDS, *PROBLEMS),
+        key=lambda text: -len(_PART.sub("", text)),
+    )
     return tuple(
         (max(_PART.split(text)[::2], key=len), re.compile(_expression(text), re.DOTALL), text) for text in ordered
     )
@@ -90,3 +94,8 @@ def translated(sentence: str) -> str:
 def reason(code: str) -> str:
     """Why something failed, in general; "" for a code that nobody knows."""
     return str(REASONS.get(code, ""))
+
+
+def invariant(number: str) -> str:
+    """What `I3` promises; "" for one that nobody knows."""
+    return str(INVARIANTS.get(number, ""))

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from dashboard.gateway.config import routed_networks as routed_networks
     from dashboard.gateway.status import exit_code_of as exit_code_of
     from dashboard.gateway.status import status_of as status_of
+    from dashboard.gateway.store import abandoned_incoming as abandoned_incoming
+    from dashboard.gateway.store import abandoned_ingest as abandoned_ingest
     from dashboard.gateway.store import discard_incoming as discard_incoming
     from dashboard.gateway.store import discard_ingest as discard_ingest
     from dashboard.gateway.store import parse_platform as parse_platform
     from dashboard.gateway.store import read_image_config as read_image_config
     from dashboard.gateway.store import sweep_incoming as sweep_incoming
     from dashboard.gateway.store import sweep_ingest as sweep_ingest
+    from dashboard.gateway.transfers import abandoned_transfers as abandoned_transfers
     from dashboard.gateway.transfers import discard_transfer as discard_transfer
     from dashboard.gateway.transfers import ensure_room_for as ensure_room_for
     from dashboard.gateway.transfers import new_transfer as new_transfer
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
     from engine.api import HostInfo as HostInfo
     from engine.config import EngineConfig as EngineConfig
     from engine.config import Limits as Limits
+    from engine.containers.audit import Known as Known
     from engine.containers.execs import ExecStarted as ExecStarted
     from engine.containers.hostcheck import Finding as Finding
     from engine.containers.lifecycle import Started as Started
@@ -91,7 +95,10 @@ if TYPE_CHECKING:
     from engine.runtime.shares import SharesRequest as SharesRequest
     from engine.runtime.signals import parse_signal as parse_signal
     from engine.stats import Figures as Figures
+    from engine.store.audit import StoredLayer as StoredLayer
+    from engine.store.audit import StoreRows as StoreRows
     from engine.terminal.rotation import LogState as LogState
+    from engine.violation import Violation as Violation
 
 _WHERE = {
     "dashboard.gateway.config": (
@@ -100,6 +107,8 @@ _WHERE = {
     ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
+        "abandoned_incoming",
+        "abandoned_ingest",
         "discard_incoming",
         "discard_ingest",
         "parse_platform",
@@ -108,6 +117,7 @@ _WHERE = {
         "sweep_ingest",
     ),
     "dashboard.gateway.transfers": (
+        "abandoned_transfers",
         "discard_transfer",
         "ensure_room_for",
         "new_transfer",
@@ -116,6 +126,7 @@ _WHERE = {
     ),
     "engine.api": ("Engine", "HostInfo"),
     "engine.config": ("EngineConfig", "Limits"),
+    "engine.containers.audit": ("Known",),
     "engine.containers.execs": ("ExecStarted",),
     "engine.containers.hostcheck": ("Finding",),
     "engine.containers.lifecycle": ("Started",),
@@ -164,7 +175,9 @@ _WHERE = {
     "engine.runtime.shares": ("SharesRequest",),
     "engine.runtime.signals": ("parse_signal",),
     "engine.stats": ("Figures",),
+    "engine.store.audit": ("StoreRows", "StoredLayer"),
     "engine.terminal.rotation": ("LogState",),
+    "engine.violation": ("Violation",),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 __all__ = [*_MODULE_OF]  # noqa: PLE0604 - strings, computed

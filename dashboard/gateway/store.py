@@ -11,7 +11,7 @@ from engine.digest import Digest
 from engine.oci.image_config import ImageConfig
 from engine.oci.platforms import Platform
 from engine.store.blobs import BlobStore
-from engine.store.ingest import remove_stale
+from engine.store.ingest import remove_stale, stale
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -45,22 +45,36 @@ def discard_incoming(name: str) -> None:
                 _unlink(path)
 
 
-def sweep_incoming(*, older_than_s: float, kept: Collection[str]) -> int:
-    """Remove layer files that nobody took over and nobody has written to for so long. Returns how many.
+def abandoned_incoming(*, older_than_s: float, kept: Collection[str]) -> list[Path]:
+    """Layer files that nobody took over and nobody has written to for so long.
 
     Args:
         older_than_s: the time of grace.
         kept: first parts of names (a layer's hex digits) that somebody is at work on, however old.
     """
-    removed = 0
+    found = []
     with contextlib.suppress(FileNotFoundError):
         for path in engine_config().incoming.iterdir():
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            with contextlib.suppress(FileNotFoundError):
                 is_old = time.time() - path.stat(follow_symlinks=False).st_mtime > older_than_s
                 if is_old and path.name.partition(".")[0] not in kept:
-                    path.unlink()
-                    removed += 1
+                    found.append(path)
+    return found
+
+
+def sweep_incoming(*, older_than_s: float, kept: Collection[str]) -> int:
+    """Remove what `abandoned_incoming` finds. Returns how many."""
+    removed = 0
+    for path in abandoned_incoming(older_than_s=older_than_s, kept=kept):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            path.unlink()
+            removed += 1
     return removed
+
+
+def abandoned_ingest(*, older_than_s: float) -> list[Path]:
+    """Unfinished downloads that nobody has touched for so long; some may be locked."""
+    return stale(engine_config(), older_than_s=older_than_s)
 
 
 def sweep_ingest(*, older_than_s: float) -> int:

@@ -47,13 +47,22 @@ def discard_transfer(key: str) -> None:
     _path(key).unlink(missing_ok=True)
 
 
-def sweep_transfers(*, kept: Collection[str], older_than_s: float) -> None:
-    """Remove files that no row knows and nobody has written to for so long."""
+def abandoned_transfers(*, kept: Collection[str], older_than_s: float) -> list[Path]:
+    """Files that no row knows and nobody has written to for so long."""
+    found = []
     with contextlib.suppress(FileNotFoundError):
         for path in engine_config().transfers.iterdir():
-            with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            with contextlib.suppress(FileNotFoundError):
                 if path.name not in kept and time.time() - path.lstat().st_mtime > older_than_s:
-                    path.unlink()
+                    found.append(path)
+    return found
+
+
+def sweep_transfers(*, kept: Collection[str], older_than_s: float) -> None:
+    """Remove what `abandoned_transfers` finds."""
+    for path in abandoned_transfers(kept=kept, older_than_s=older_than_s):
+        with contextlib.suppress(FileNotFoundError, IsADirectoryError):
+            path.unlink()
 
 
 def ensure_room_for(what: str) -> None:

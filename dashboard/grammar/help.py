@@ -51,6 +51,7 @@ def program_help() -> str:
             "  container   Manage containers",
             "  image       Manage images",
             "  network     Manage networks",
+            "  system      Manage Berth",
             "  team        Manage teams",
             "  user        Manage users",
             "  volume      Manage volumes",
@@ -79,7 +80,7 @@ def group_help(group: str, verbs: Mapping[str, Command]) -> str:
         [
             f"Usage:  {PROGRAM} {group} COMMAND",
             "",
-            f"Manage {group}s",
+            "Manage Berth" if group == "system" else f"Manage {group}s",
             "",
             "Commands:",
             *(f"  {verb:<10}  {about}" for verb, about in sorted(shown)),

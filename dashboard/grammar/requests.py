@@ -390,6 +390,13 @@ class UserReset:
     names: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SystemCheck:
+    repair: bool = False
+    deep: bool = False
+    format: str = ""
+
+
 Request = (
     Help
     | VersionLine
@@ -445,4 +452,5 @@ Request = (
     | UserCreate
     | UserActive
     | UserReset
+    | SystemCheck
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import gc
 import logging
 import os
 import signal
@@ -48,6 +49,15 @@ def _on_init(**_: object) -> None:
         take_engine_lock()
         hold_database()
         prepare_engine()
+    else:
+        share_memory()
+
+
+def share_memory() -> None:
+    """Before a pool is forked: what there is by now stays in pages of the parent's, which a search for garbage would copy."""
+    _ = gateway.extract_layer  # with the libraries that it loads
+    gc.collect()
+    gc.freeze()
 
 
 def _on_process_init(**_: object) -> None:

@@ -41,6 +41,7 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "disconnect_network": ("unplug", _("Disconnect from network")),
     "start_exec": ("square-terminal", _("Run command")),
     "end_exec": ("square", _("End command")),
+    "check_system": ("list-checks", _("Check system")),
 }
 # What pages and `ps --size` have done by the way: about nothing that one could name.
 UNASKED = ("measure_volumes", "measure_containers", "list_processes", "list_changes")

@@ -10,4 +10,5 @@ urlpatterns = [
     path("activity/<int:job_id>/", views.job, name="job"),
     path("activity/<int:job_id>/cancel/", views.cancel, name="job-cancel"),
     path("system/", views.system, name="system"),
+    path("system/check/", views.system_check, name="system-check"),
 ]

@@ -14,13 +14,14 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.catalog.listing import image_rows
 from dashboard.catalog.models import Image, Layer, LayerState
+from dashboard.checkup import services as checkup
 from dashboard.containers.models import Container, ContainerState
 from dashboard.containers.states import UP
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import is_htmx, page, said
 from dashboard.core.shown import shown_mirrors
 from dashboard.jobs import services as jobs
-from dashboard.jobs.models import Job
+from dashboard.jobs.models import Job, JobState
 from dashboard.pages import activity as listing
 from dashboard.pages.context import live_job_count
 from dashboard.pages.findings import report
@@ -87,9 +88,24 @@ def _volumes() -> dict[str, int]:
     return {**found, "volume_bytes": found["volume_bytes"] or 0}
 
 
+def _check() -> dict[str, object]:
+    """The check that was asked for last, and what it found if it has ended well."""
+    job = checkup.latest()
+    ended_well = job is not None and job.state == JobState.SUCCEEDED
+    return {"check": job, "outcome": checkup.Outcome.of(job) if job is not None and ended_well else None}
+
+
+@require_POST
+def system_check(request: HttpRequest) -> HttpResponse:
+    checkup.check(request.user, repair="repair" in request.POST, deep="deep" in request.POST)
+    return page(request, "pages/system_check.html", _check()) if is_htmx(request) else redirect("system")
+
+
 @require_safe
 def system(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.SITE_ADMIN)
+    if request.GET.get("part") == "check":
+        return page(request, "pages/system_check.html", _check())
     if not request.GET.get("part"):
         measure_stale(request.user)
     ready = Layer.objects.filter(state=LayerState.READY)
@@ -108,6 +124,7 @@ def system(request: HttpRequest) -> HttpResponse:
         "mirrors": shown_mirrors(),
         "plain_http": sorted(settings.BERTH_PLAIN_HTTP),
         "public_url": settings.BERTH_PUBLIC_URL,
+        **_check(),
     }
     template = "pages/system_body.html" if request.GET.get("part") == "body" else "pages/system.html"
     return page(request, template, context)

@@ -129,5 +129,14 @@ def sweep() -> None:
         if transfer.direction == Direction.OUT or not transfer.is_worked_on:
             end(transfer.key)
     Transfer.objects.filter(ended_at__lt=now - REMEMBERED_FOR).delete()
-    kept = set(open_transfers().values_list("key", flat=True))
-    gateway.sweep_transfers(kept=kept, older_than_s=ABANDONED_AFTER.total_seconds())
+    gateway.sweep_transfers(kept=_open_keys(), older_than_s=ABANDONED_AFTER.total_seconds())
+
+
+def left_over() -> list[str]:
+    """Names of files that should have gone: no row knows them, and `sweep` has been round since."""
+    late_s = (ABANDONED_AFTER * 2).total_seconds()
+    return [path.name for path in gateway.abandoned_transfers(kept=_open_keys(), older_than_s=late_s)]
+
+
+def _open_keys() -> set[str]:
+    return set(open_transfers().values_list("key", flat=True))

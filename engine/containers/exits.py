@@ -1,4 +1,4 @@
-"""Noticing that containers end: one thread, two pidfds each.
+"""Noticing that containers end: one thread, two pidfds each, and a few threads that tell it.
 
 conmon's pidfd says "the exit code is written"; the container's own says "the command has ended". Usually both fire
 within milliseconds. If conmon goes first while the command lives on, the monitor is lost: the command is killed, as
@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import selectors
 import signal
 import threading
@@ -29,6 +30,7 @@ logger = logging.getLogger(__name__)
 DRAIN_S = 5.0
 KILL_S = 10.0
 _POLL_S = 30.0
+_CALLERS = 8  # what a callback waits for is mostly the kernel, which takes mounts and networks apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,18 @@ class _Watch:
 
 
 class ExitWatcher:
-    """Calls back once for each watched container, in its own thread, when nothing of it lives any more."""
+    """Calls back once for each watched run, in a thread of its own, when nothing of it lives any more.
+
+    Callbacks of one container come one after another, in the order in which its runs ended.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._watches: dict[_Run, _Watch] = {}
         self._told = threading.Condition()
-        self._calling: list[str] = []
+        self._calling: dict[str, list[_Watch]] = {}  # by container; the first of each is being told
+        self._to_call: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._callers: set[threading.Thread] = set()
         self._lock = threading.Lock()
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_read, selectors.EVENT_READ)
@@ -101,7 +108,7 @@ class ExitWatcher:
 
     def wait_until_told(self, container_id: str, timeout_s: float) -> bool:
         """Wait until no run of the container is watched and no callback for it runs; False when the time is over."""
-        if threading.current_thread() is self._thread:
+        if threading.current_thread() in self._callers:
             return False
         with self._told:
             return self._told.wait_for(lambda: not self.is_watching(container_id), timeout_s)
@@ -121,8 +128,10 @@ class ExitWatcher:
         with self._lock:
             self._closing = True
         self._wake()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None:
             self._thread.join(KILL_S)
+        for caller in self._callers - {threading.current_thread()}:
+            caller.join(KILL_S)
         with self._lock:
             for watch in self._watches.values():
                 _close(watch)
@@ -134,7 +143,12 @@ class ExitWatcher:
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="container-exits", daemon=True)
-            self._thread.start()
+            self._callers |= {
+                threading.Thread(target=self._call_all, name=f"container-exit-{number}", daemon=True)
+                for number in range(_CALLERS)
+            }
+            for thread in (self._thread, *self._callers):
+                thread.start()
 
     def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError, OSError):
@@ -145,24 +159,32 @@ class ExitWatcher:
             self._selector.select(self._timeout())
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake_read, 4096)
-            for watch in self._ended():
-                self._call(watch)
+            for container_id in self._ended():
+                self._to_call.put(container_id)
+        for _caller in self._callers:
+            self._to_call.put("")  # the end
 
     def _timeout(self) -> float:
         with self._lock:
             deadlines = [watch.deadline for watch in self._watches.values() if watch.deadline is not None]
         return min([_POLL_S, *(max(0.0, deadline - time.monotonic()) for deadline in deadlines)])
 
-    def _ended(self) -> list[_Watch]:
-        """Look at every watch: take up new ones, act on those half gone, and take out those that are wholly gone."""
+    def _ended(self) -> list[str]:
+        """Look at every watch: take up new ones, act on those half gone, and take out those that are wholly gone.
+
+        Containers whose callbacks nobody makes yet.
+        """
+        idle = []
         with self._lock:
             ended = {run: watch for run, watch in self._watches.items() if self._is_over(watch)}
             for run, watch in ended.items():
                 del self._watches[run]
-                self._calling.append(run.container_id)
+                if run.container_id not in self._calling:
+                    idle.append(run.container_id)
+                self._calling.setdefault(run.container_id, []).append(watch)
                 self._unregister(watch)
                 _close(watch)
-        return list(ended.values())
+        return idle
 
     def _is_over(self, watch: _Watch) -> bool:
         gone = {id(process): process.has_ended() for process in watch.descriptors()}
@@ -205,15 +227,28 @@ class ExitWatcher:
             self._selector.unregister(fd)
         watch.registered.clear()
 
-    def _call(self, watch: _Watch) -> None:
+    def _call_all(self) -> None:
+        """A caller's thread."""
+        while container_id := self._to_call.get():
+            is_more = True
+            while is_more and not self._closing:
+                is_more = self._call(container_id)
+
+    def _call(self, container_id: str) -> bool:
+        """Make a container's first callback; whether another waits."""
+        with self._lock:
+            watch = self._calling[container_id][0]
         try:
-            watch.on_end(watch.container_id)
+            watch.on_end(container_id)
         except Exception:  # the loop's edge: one bad callback may not end the watch over all others
-            logger.exception("the end of container %s could not be told", watch.container_id[:12])
-        finally:
-            with self._lock:
-                self._calling.remove(watch.container_id)
-            self._notify()
+            logger.exception("the end of container %s could not be told", container_id[:12])
+        with self._lock:
+            left = self._calling[container_id]
+            left.pop(0)
+            if not left:
+                del self._calling[container_id]
+        self._notify()
+        return bool(left)
 
     def _notify(self) -> None:
         with self._told:

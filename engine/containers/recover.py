@@ -50,10 +50,15 @@ def list_known(parts: Parts) -> set[str]:
     return rootfs.containers_on_disk(parts.config) | _with_leftovers(parts)
 
 
+def groups_of_containers(config: EngineConfig) -> set[str]:
+    """Names of the control groups of containers, which are their ids."""
+    own = {path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config))}
+    return cgroups.children(config.cgroup) - own
+
+
 def _with_leftovers(parts: Parts) -> set[str]:
     config = parts.config
-    own = {path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config))}
-    groups = cgroups.children(config.cgroup) - own
+    groups = groups_of_containers(config)
     short_ids = parts.network.namespaces()
     netns = {name for name in rootfs.containers_on_disk(config) if name[:SHORT_ID] in short_ids}
     return parts.runc.known() | rootfs.containers_mounted(config) | groups | set(parts.network.attached()) | netns

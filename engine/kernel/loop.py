@@ -56,6 +56,16 @@ def bound_devices(*, writable: bool = False) -> dict[tuple[int, int], int]:
     return found
 
 
+def backing_files() -> dict[int, Path]:
+    """The path of each bound file, by the number of its loop device; of a file that was removed, its last one."""
+    found: dict[int, Path] = {}
+    for path in Path("/sys/block").glob("loop*/loop/backing_file"):
+        with contextlib.suppress(OSError):
+            text = path.read_text("utf-8", "surrogateescape").removesuffix("\n").removesuffix(" (deleted)")
+            found[int(path.parents[1].name.removeprefix("loop"))] = Path(text)
+    return found
+
+
 def bind(file: int, known: dict[tuple[int, int], int] | None = None, *, writable: bool = False) -> LoopDevice:
     """A loop device of an open regular file: the one that has it already, or a new one.
 

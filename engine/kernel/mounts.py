@@ -320,7 +320,7 @@ def _unescape(text: str) -> str:
 
 def parse_mountinfo(text: str) -> list[Mount]:
     """The mounts of `/proc/PID/mountinfo` in the kernel's order. Source: proc(5)."""
-    return [_parse_line(line) for line in text.splitlines() if line]
+    return [_parse_line(line) for line in text.split("\n") if line]
 
 
 def _parse_line(line: str) -> Mount:
@@ -343,19 +343,29 @@ def _parse_line(line: str) -> Mount:
 
 def mountinfo() -> list[Mount]:
     """What the calling thread's mount namespace has."""
+    return parse_mountinfo(_mountinfo_text())
+
+
+def _mountinfo_text() -> str:
     with open("/proc/thread-self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
-        return parse_mountinfo(file.read())
+        return file.read()
 
 
 def mounts_below(path: Path) -> list[Mount]:
     """Mounts at `path` and below it, outermost first. The path itself is not followed if it is a link."""
     place = path.parent.resolve() / path.name
-    return [mount for mount in mountinfo() if mount.target == place or mount.target.is_relative_to(place)]
+    return [mount for mount in _that_name(place) if mount.target == place or mount.target.is_relative_to(place)]
 
 
 def is_mounted(path: Path) -> bool:
     place = path.parent.resolve() / path.name
-    return any(mount.target == place for mount in mountinfo())
+    return any(mount.target == place for mount in _that_name(place))
+
+
+def _that_name(place: Path) -> list[Mount]:
+    """Mounts whose line has this path in it: with a hundred containers, to parse the others is most of the work."""
+    written = re.sub(r"[\\ \t\n]", lambda found: f"\\{ord(found[0]):03o}", str(place))
+    return [_parse_line(line) for line in _mountinfo_text().split("\n") if written in line]
 
 
 def is_namespace_file(path: Path) -> bool:
@@ -364,4 +374,6 @@ def is_namespace_file(path: Path) -> bool:
         found = os.lstat(path)
     except FileNotFoundError:
         return False
-    return stat.S_ISREG(found.st_mode) and any(mount.target == path and mount.kind == "nsfs" for mount in mountinfo())
+    return stat.S_ISREG(found.st_mode) and any(
+        mount.target == path and mount.kind == "nsfs" for mount in _that_name(path)
+    )

@@ -143,8 +143,14 @@ def bind_netns(namespace: int, path: Path) -> None:
 
 def delete_netns(path: Path) -> None:
     """Unbind it; the namespace ends with its last process. Idempotent."""
-    while mounts.is_mounted(path):
-        mounts.unmount(path, lazy=True)
+    with contextlib.suppress(FileNotFoundError):
+        while True:
+            try:
+                mounts.unmount(path, lazy=True)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # nothing is mounted there any more
+                    raise
+                break
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
 

@@ -344,6 +344,33 @@ def strays(config: EngineConfig, container_id: str) -> list[ProcessIdentity]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Monitor:
+    """A conmon of this engine that is alive. `unit`: the id of what it watches, a container's or a command's."""
+
+    pid: int
+    container_id: str
+    unit: str
+    is_in_group: bool
+
+
+def monitors(config: EngineConfig) -> list[Monitor]:
+    """All of them, wherever they are; by their command lines, as only root starts any in this data folder."""
+    ours = cgroups.pids(monitor_cgroup(config))
+    prefix = os.fsencode(config.containers)
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):
+            if (path / "comm").read_bytes() != b"conmon\n":
+                continue
+            words = (path / "cmdline").read_bytes().split(b"\0")
+            if not words[words.index(b"-b") + 1].startswith(prefix):
+                continue
+            container_id, unit = (words[words.index(flag) + 1].decode("ascii") for flag in (b"-c", b"-u"))
+            found.append(Monitor(int(path.name), container_id, unit, int(path.name) in ours))
+    return found
+
+
 def find_monitor(bundle: Bundle, container_id: str) -> ProcessIdentity | None:
     """The conmon of this container that is alive, found by its own pid file and proved by its command line (F13, F41)."""
     try:

@@ -42,6 +42,7 @@ class Runc:
     def __init__(self, config: EngineConfig) -> None:
         self._config = config
         self.root = config.run / "runc"
+        self._inits: dict[str, tuple[tuple[int, int, int], tuple[int, int]]] = {}  # by container, of which file
 
     def prepare(self) -> None:
         ensure_folder(self.root, 0o700)
@@ -124,12 +125,24 @@ class Runc:
         """What runc has written down; None when it knows no such container or was cut off while creating it."""
         folder = self.root / container_id
         try:
-            with open(folder / "state.json", "rb") as file:
-                document = json.loads(file.read(_STATE_LIMIT_BYTES))
-            pid, started = int(document["init_process_pid"]), int(document["init_process_start"])
+            pid, start = self._init_in(folder / "state.json", container_id)
         except (OSError, ValueError, KeyError, TypeError):
+            self._inits.pop(container_id, None)
             return None
-        return RuncState(ProcessIdentity(boot_id(), pid, started), started=not (folder / "exec.fifo").exists())
+        return RuncState(ProcessIdentity(boot_id(), pid, start), started=not (folder / "exec.fifo").exists())
+
+    def _init_in(self, path: Path, container_id: str) -> tuple[int, int]:
+        """Its number and start time. The file holds the whole spec, so it is parsed once: runc never writes into it, but puts another in its place."""
+        found = path.stat()
+        is_same_file = (found.st_ino, found.st_ctime_ns, found.st_size)
+        known = self._inits.get(container_id)
+        if known is not None and known[0] == is_same_file:
+            return known[1]
+        with open(path, "rb") as file:
+            document = json.loads(file.read(_STATE_LIMIT_BYTES))
+        init = int(document["init_process_pid"]), int(document["init_process_start"])
+        self._inits[container_id] = (is_same_file, init)
+        return init
 
     def known(self) -> set[str]:
         with contextlib.suppress(FileNotFoundError):

@@ -79,6 +79,21 @@ def remove_layers(config: EngineConfig, diff_ids: Iterable[DiffId]) -> None:
         files.sync_folder(config.layers)
 
 
+def file_sha256(path: Path) -> str:
+    """Of all bytes of a file; "" when it is not there.
+
+    Raises:
+        StoreError: it is a link, or cannot be opened.
+    """
+    file = _open(path)
+    if file is None:
+        return ""
+    try:
+        return _sha256(file)
+    finally:
+        os.close(file)
+
+
 def _plain_name(name: str) -> str:
     if not name or "/" in name or "\0" in name or name in {".", ".."}:
         msg = "The name of an incoming layer file must be a plain one."

@@ -17,6 +17,7 @@ from engine.store.space import ensure_room, store_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from engine.config import EngineConfig
     from engine.digest import Digest
@@ -141,15 +142,21 @@ class Ingest:
         self._path.unlink(missing_ok=True)
 
 
+def stale(config: EngineConfig, *, older_than_s: float) -> list[Path]:
+    """Downloads that nobody has touched for so long, also those that somebody works on."""
+    found = []
+    for path in config.ingest.iterdir() if config.ingest.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat(follow_symlinks=False).st_mtime >= older_than_s:
+                found.append(path)
+    return found
+
+
 def remove_stale(config: EngineConfig, *, older_than_s: float) -> int:
     """Remove downloads that nobody has touched for so long and nobody is working on. Returns how many."""
     removed = 0
-    if not config.ingest.is_dir():
-        return removed
-    for path in config.ingest.iterdir():
+    for path in stale(config, older_than_s=older_than_s):
         with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat(follow_symlinks=False).st_mtime < older_than_s:
-                continue
             lock = files.FileLock(path)
             if not lock.acquire(timeout_s=0):
                 continue

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -150,21 +150,52 @@ class Bench:
         if done.returncode or not done.stdout.strip():
             measure.seconds_of(side.argv("pull", "-q", self.reference), side.env)
 
+    def alternated(self, once: Callable[[Side], float]) -> dict[str, list[float]]:
+        """Seconds of both sides in turn, at least seven of each after a round that does not count; the image is local."""
+        found: dict[str, list[float]] = {"ours": [], "docker": []}
+        for side in self.sides:
+            self.with_image(side)
+        self.settle()
+        for number in range(max(7, self.rounds) + 1):
+            for side in self.sides if number % 2 == 0 else self.sides[::-1]:
+                took = once(side)
+                if number:
+                    found[side.name].append(took)
+                time.sleep(0.3)
+        return found
+
     def container(self, *command: str, words: tuple[str, ...] = ("-i", "-t")) -> str:
         """Start one of ours in the background; its id."""
-        self.with_image(self.ours)
-        done = self.berth.run_command("run", "-d", *words, self.reference, *command)
-        if done.returncode:
-            raise RuntimeError(done.stderr)
-        return done.stdout.strip()
+        return self.container_of(self.ours, *command, words=words)
+
+    def container_of(self, side: Side, *command: str, words: tuple[str, ...] = (), image: str = "") -> str:
+        """Start one in the background; its id."""
+        if not image:
+            self.with_image(side)
+        return run_command(side, "run", "-d", *words, image or self.reference, *command).strip()
 
     def remove(self, *containers: str) -> None:
+        self.remove_from(self.ours, *containers)
+
+    def remove_from(self, side: Side, *containers: str) -> None:
         for start in range(0, len(containers), 20):
-            self.berth.run_command("rm", "-f", *containers[start : start + 20])
+            run_command(side, "rm", "-f", *containers[start : start + 20])
 
     def settle(self, seconds: float = 2) -> None:
         os.sync()
         time.sleep(seconds)
+
+
+def run_command(side: Side, *words: str) -> str:
+    """What the side's client prints.
+
+    Raises:
+        RuntimeError: it ended with another code than 0.
+    """
+    done = subprocess.run(side.argv(*words), env=side.env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{side.name}: {' '.join(words)[:200]}: {done.stderr[-2000:]}")
+    return done.stdout
 
 
 @contextmanager

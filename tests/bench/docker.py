@@ -72,6 +72,10 @@ class DockerEngine:
         return [point for point in points if point.startswith(f"{self.root}/")]
 
     @property
+    def pid(self) -> int:
+        return int((self.root / "pid").read_text())
+
+    @property
     def environment(self) -> dict[str, str]:
         return {**os.environ, "DOCKER_CONFIG": str(self.root), "DOCKER_HOST": f"unix://{self.socket}"}
 

@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from tests.bench import measure
-from tests.bench.bench import Bench, say
+from tests.bench import many, measure, traffic
+from tests.bench.bench import Bench, Side, say
+from tests.bench.door import Door
 from tests.bench.measure import Figure, percentile
 from tests.bench.viewer import Viewer
 
@@ -18,6 +19,7 @@ CAT_BYTES = 50_000_000
 CAT_LINE = "a line of text as programs write them, seventy-nine characters in all, 0123456\n"
 KEYS = 500
 STUCK_VIEWERS = 3
+PUBLISHED = "127.0.0.1:28417:80"
 NOISE = "while :; do /bin/busybox head -c 200000 /dev/zero | /bin/busybox tr '\\0' x; echo; sleep 0.05; done"
 IDLE_CONTAINERS = 100
 IDLE_S = 60.0
@@ -43,18 +45,46 @@ def rmi(bench: Bench) -> Figure:
 
 def run(bench: Bench) -> Figure:
     """`run -i -t --rm IMAGE`, from exec to the shell's prompt; the image is local, everything warm after one run each."""
-    found: dict[str, list[float]] = {"ours": [], "docker": []}
+    return _run(bench, "run")
+
+
+def run_port(bench: Bench) -> Figure:
+    """As `run`, with one published port."""
+    return _run(bench, "run-port", "-p", PUBLISHED)
+
+
+def _run(bench: Bench, work: str, *flags: str) -> Figure:
+    def once(side: Side) -> float:
+        argv = side.argv("run", "-i", "-t", "--rm", *flags, bench.reference)
+        return measure.seconds_to_prompt(argv, side.env, PROMPT)
+
+    found = bench.alternated(once)
+    return Figure(work, found["ours"], found["docker"])
+
+
+def run_socket(bench: Bench) -> Figure:
+    """As `run-port`, from the words on an open WebSocket, as a browser sends them; Docker's from its client's exec."""
+    words = ("run", "-i", "-t", "--rm", "-p", PUBLISHED, bench.reference)
+
+    def once(side: Side) -> float:
+        if side is bench.ours:
+            with Door(bench.berth) as door:
+                return door.seconds_to_prompt(*words, prompt=PROMPT)
+        return measure.seconds_to_prompt(side.argv(*words), side.env, PROMPT)
+
+    found = bench.alternated(once)
+    return Figure("run-socket", found["ours"], found["docker"])
+
+
+def exec_true(bench: Bench) -> Figure:
+    """`exec CONTAINER true`, from the client's exec to its exit."""
+    containers = {side.name: bench.container_of(side, "sleep", "100000") for side in bench.sides}
+    found = bench.alternated(
+        lambda side: measure.seconds_of(side.argv("exec", containers[side.name], "true"), side.env)
+    )
     for side in bench.sides:
-        bench.with_image(side)
-    bench.settle()
-    for number in range(max(7, bench.rounds) + 1):
-        for side in bench.sides if number % 2 == 0 else bench.sides[::-1]:
-            argv = side.argv("run", "-i", "-t", "--rm", bench.reference)
-            took = measure.seconds_to_prompt(argv, side.env, PROMPT)
-            if number:
-                found[side.name].append(took)
-            time.sleep(0.3)
-    return Figure("run", found["ours"], found["docker"])
+        bench.remove_from(side, containers[side.name])
+    return Figure("exec", found["ours"], found["docker"])
 
 
 def echo(bench: Bench) -> Figure:
@@ -126,30 +156,21 @@ def idle(bench: Bench) -> Figure:
     bench.with_image(bench.ours)
     containers: list[str] = []
     bench.settle(IDLE_S)
-    before = _own_pss(bench)
+    before = many.own_pss(bench)
     say(f"Berth without containers: {before / MIB:.0f} MiB; starting {IDLE_CONTAINERS}")
     for _ in range(IDLE_CONTAINERS):
         containers.append(bench.container("sleep", "100000", words=("-m", "64m")))
     bench.settle(IDLE_S)
-    after = _own_pss(bench)
-    monitors = [measure.pss_bytes(pid) for pid in _monitors(bench)]
+    after = many.own_pss(bench)
+    monitors = [measure.pss_bytes(pid) for pid in many.monitors(bench)]
     bench.remove(*containers)
     each = (after - before) / IDLE_CONTAINERS / 1e6
     note = f"berth={before / 1e6:.0f}..{after / 1e6:.0f}MB monitor_each={statistics.median(monitors) / 1e6:.2f}MB"
     return Figure("idle", [each], unit="MB", note=note)
 
 
-def _own_pss(bench: Bench) -> int:
-    top = int((bench.berth.run / "supervisord.pid").read_text())
-    pids = [pid for pid in measure.processes_below(top) if "conmon" not in measure.command_name(pid)]
-    own = [pid for pid in pids if measure.command_name(pid) not in {"sleep", "sh", "cat", "busybox"}]
-    return sum(measure.pss_bytes(pid) for pid in own)
-
-
-def _monitors(bench: Bench) -> list[int]:
-    return measure.processes_named("conmon", str(bench.berth.data))
-
-
 WORKS: dict[str, Callable[[Bench], Figure]] = {
-    "pull": pull, "disk": disk, "rmi": rmi, "run": run, "echo": echo, "cat": cat, "stuck": stuck, "idle": idle,
+    "pull": pull, "disk": disk, "rmi": rmi, "run": run, "run-port": run_port, "run-socket": run_socket, "exec": exec_true,
+    "echo": echo, "cat": cat, "stuck": stuck, "idle": idle, "hundred": many.hundred, "stats": many.stats,
+    "memory": many.memory, "between": traffic.between, "published": traffic.published,
 }  # fmt: skip

@@ -248,6 +248,26 @@ def test_signals_become_kills_where_there_is_no_terminal(berth):
     assert ended[:2] == [["kill", "-s", "15", ID], ["kill", "-s", "2", ID]]
 
 
+def test_who_is_let_go_in_the_middle_of_output_does_not_come_back(berth):
+    """The server closes behind its last words; an acknowledgement that comes too late is no lost connection."""
+    ended = []
+
+    def terminal(talk):
+        talk.say(t="hello", container=ID)
+        for number in range(1, 9):
+            talk.bytes(output(b"x" * 65_536, offset=number * 65_536))
+        talk.say(t="detached")
+        talk.close(4000)
+
+    berth.terminal = terminal
+    berth.door = door_for(tty=False, interactive=False, ended=ended)
+    for _ in range(5):
+        done = berth.call("attach", "x")
+        assert (len(done.stdout), done.stderr, done.returncode) == (8 * 65_536, b"read escape sequence\n", 0)
+    assert ended == ["detached"] * 5
+    assert len(berth.paths) == 10, "a door and a stream each time"
+
+
 def test_a_refused_stream_says_why(berth):
     def terminal(talk):
         talk.say(t="error", message="Somebody else types into this container.")

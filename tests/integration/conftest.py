@@ -17,8 +17,9 @@ import pytest
 
 from tests.support.fault_registry import FaultRegistry
 from tests.support.images import Entry, image, layer, push
+from tests.support.leftovers import loops_of, mounts_under
 from tests.support.registry import Registry
-from tests.support.server import BerthServer, _children, _mounts_under, _name
+from tests.support.server import BerthServer, _children, _name
 from tests.support.shell_image import push_shell_images, shell_image
 from tests.support.waiting import WAIT_S, until
 
@@ -98,14 +99,9 @@ class Berth(BerthServer):
 
     def leftovers(self) -> list[str]:
         """Everything outside of images that a Berth without containers and running jobs must not have."""
-        found = [
-            f"mount {point}" for point in _mounts_under(self.data, self.run) if not point.startswith(str(self.run))
-        ]
-        found += [f"mount {point}" for point in _mounts_under(self.run / "netns")]
-        for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-            with contextlib.suppress(OSError):
-                if str(self.data) in backing.read_text():
-                    found.append(f"loop device of {backing.read_text().strip()}")
+        found = [f"mount {point}" for point in mounts_under(self.data, self.run) if not point.startswith(str(self.run))]
+        found += [f"mount {point}" for point in mounts_under(self.run / "netns")]
+        found += [f"loop device {loop}" for loop in loops_of(self.data)]
         for name in ("containers", "incoming", "ingest", "transfers"):
             found += [f"{name}/{path.name}" for path in (self.data / name).iterdir() if not path.name.startswith(".")]
         for top in (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*")):
@@ -182,9 +178,9 @@ def whole_berth(registry, faults):
 
 @pytest.fixture(scope="module")
 def berth(whole_berth):
-    """At the end of each module: no container, nothing left over, and no traceback in any log."""
+    """At the end of each module: all is as it must be; without containers nothing is left over; no traceback in any log."""
     yield whole_berth
-    whole_berth.remove_all()
+    assert whole_berth.wrong_at_end() == []
     whole_berth.assert_clean()
     assert whole_berth.tracebacks() == ""
 
@@ -209,5 +205,5 @@ def small_disk(mib: int):
         yield folder / "berth"
     finally:
         subprocess.run(["umount", str(folder)], check=False, capture_output=True)
-        if not _mounts_under(folder):
+        if not mounts_under(folder):
             shutil.rmtree(folder, ignore_errors=True)

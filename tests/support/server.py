@@ -10,7 +10,6 @@ namespaces, bridge, firewall table, control groups and run folder are gone.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import json
 import os
@@ -27,6 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.support.leftovers import groups_of, left_of, mounts_under, tag_of
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 90.0
+GONE_S = 10.0
 BACK_S = 90.0  # for a killed program: supervisord's pause, and Python's start on a busy machine
 PARENT = Path(tempfile.gettempdir()) / "berth-servers"  # each server's folder; what crashed tests left is found here
 
@@ -47,6 +48,7 @@ class BerthServer:
     folder: Path | None = None
     port: int = 0
     keep: bool = False  # leave the data folder for somebody to look at
+    is_broken: bool = False  # on purpose, and stays so: nothing is asked of it at its end
     output: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
@@ -60,7 +62,7 @@ class BerthServer:
 
     @property
     def tag(self) -> str:
-        return hashlib.sha256(str(self.data.resolve()).encode()).hexdigest()[:8]
+        return tag_of(self.data)
 
     @property
     def run(self) -> Path:
@@ -150,6 +152,23 @@ class BerthServer:
         ]
         return "\n".join([*self.output, *texts])
 
+    def findings(self) -> list[str]:
+        """What `system check` finds, a line each."""
+        done = self.run_command("system", "check")
+        if done.returncode == 0:
+            return []
+        return done.stdout.splitlines()[:-1] or [f"system check: {done.returncode} {done.stderr}"]
+
+    def wrong_at_end(self) -> list[str]:
+        """As the tests leave it, and again when every container is removed."""
+        if self.is_broken or self._process is None or self._process.poll() is not None:
+            return []
+        self.wait_healthy()
+        found = self.findings()
+        if ids := self.run_command("ps", "-aq").stdout.split():
+            self.run_command("rm", "-f", *ids)
+        return [*found, *(f"{one} (without containers)" for one in self.findings() if one not in found)]
+
     # Life
 
     def __enter__(self) -> Self:
@@ -161,8 +180,8 @@ class BerthServer:
         self.port = self.port or free_port()
         try:
             self.start()
-        except BaseException:
-            self.__exit__()
+        except BaseException as error:
+            self.__exit__(type(error))
             raise
         return self
 
@@ -215,14 +234,29 @@ class BerthServer:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None = None, *_: object) -> None:
+        """Take everything away, and say what should not have been there; after an error, that has the word."""
+        wrong: list[str] = []
         try:
+            if error is None:
+                wrong += self.wrong_at_end()
             self.stop()
         finally:
             self._kill_all()
             clean_up(self.data)
+            if error is None:
+                wrong += _left_after_all(self.data)
             if not self.keep and self.folder is not None:
                 _remove_folder(self.folder)
+        assert not wrong, "left or untrue at the end of a Berth:\n" + "\n".join(wrong)
+
+
+def _left_after_all(data: Path) -> list[str]:
+    """The kernel needs a moment for loop devices and control groups."""
+    deadline = time.monotonic() + GONE_S
+    while (left := left_of(data)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return [f"{one} (after its end)" for one in left]
 
 
 def _pids_of(run: Path) -> list[int]:
@@ -257,22 +291,21 @@ def _name(pid: int) -> str:
 
 def clean_up(data: Path) -> None:
     """Take away everything that an engine on this data folder made outside of it: containers first, then the rest."""
-    tag = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
+    tag = tag_of(data)
     run = Path("/run") / f"berth-{tag}"
     _end_cgroup(tag)
-    for point in reversed(_mounts_under(data, run)):
+    for point in reversed(mounts_under(data, run)):
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     for family in ("inet", "bridge"):
         subprocess.run(["nft", "delete", "table", family, f"berth_{tag}"], capture_output=True, check=False)
     _delete_bridges(f"br-{tag}")
-    if run.exists() and not _mounts_under(run):
+    if run.exists() and not mounts_under(run):
         shutil.rmtree(run, ignore_errors=True)
 
 
 def _end_cgroup(tag: str) -> None:
     """Kill what runs in the engine's control groups (containers and their monitors), then remove these groups."""
-    tops = [path for path in Path("/sys/fs/cgroup").glob("*") if path.is_dir()] + [Path("/sys/fs/cgroup")]
-    groups = [found for top in tops for found in top.glob(f"*berth-{tag}*") if found.is_dir()]
+    groups = groups_of(tag)
     for _ in range(50):
         pids = {pid for group in groups for file in group.rglob("cgroup.procs") for pid in _read_pids(file)}
         if not pids:
@@ -296,15 +329,6 @@ def _read_pids(file: Path) -> list[int]:
         return []
 
 
-def _mounts_under(*folders: Path) -> list[str]:
-    found = []
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        point = line.split()[4].encode().decode("unicode_escape")
-        if any(point == str(folder) or point.startswith(f"{folder}/") for folder in folders):
-            found.append(point)
-    return found
-
-
 def _delete_bridges(prefix: str) -> None:
     """All networks' bridges, and the routing rule of each."""
     from pyroute2 import IPRoute
@@ -318,7 +342,7 @@ def _delete_bridges(prefix: str) -> None:
 
 
 def _remove_folder(folder: Path) -> None:
-    assert not _mounts_under(folder), f"something is still mounted under {folder}"
+    assert not mounts_under(folder), f"something is still mounted under {folder}"
     subprocess.run(["chattr", "-R", "-i", str(folder)], capture_output=True, check=False)
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -333,7 +357,7 @@ def clean_up_crashed() -> None:
         if Path(f"/proc/{owner}").exists():
             continue
         data = folder / "data"
-        tag = hashlib.sha256(str(data.resolve()).encode()).hexdigest()[:8]
+        tag = tag_of(data)
         for pid in _pids_of(Path("/run") / f"berth-{tag}"):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)

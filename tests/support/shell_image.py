@@ -59,15 +59,21 @@ def _base_layer() -> list[Entry]:
     return [*entries, Entry("etc/shadow", data=b"root:*:16176:0:99999:7:::\n", mode=0o640, gid=42)]
 
 
-def _bash_layer(release: str) -> list[Entry]:
-    """bash, its libraries and terminal descriptions, and a file of the lower layer replaced."""
-    entries = [program("bin/bash", BASH.read_bytes())]
+def with_libraries(name: str, binary: Path) -> list[Entry]:
+    """A program of this machine, under that name in the image, and its shared libraries where it looks for them."""
+    entries = [program(name, binary.read_bytes())]
     seen: set[str] = set()
-    for library in _libraries(BASH):
+    for library in _libraries(binary):
         parents = [str(parent).lstrip("/") for parent in reversed(library.parents[:-1])]
         entries += [folder(f"{name}/") for name in parents if name not in seen]
         seen.update(parents)
         entries.append(program(str(library).lstrip("/"), library.read_bytes()))
+    return entries
+
+
+def _bash_layer(release: str) -> list[Entry]:
+    """bash, its libraries and terminal descriptions, and a file of the lower layer replaced."""
+    entries = with_libraries("bin/bash", BASH)
     entries += [folder("lib/terminfo/"), *(folder(f"lib/terminfo/{part}/") for part in ("l", "v", "x"))]
     entries += [
         Entry(f"lib/terminfo/{name}", data=Path("/lib/terminfo", name).read_bytes())

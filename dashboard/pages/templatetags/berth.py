@@ -63,6 +63,7 @@ register.filter("cpus", write_cpus)
 register.filter("volume", shown_name)
 register.filter("translated", sentences.translated)
 register.filter("reason", sentences.reason)
+register.simple_tag(sentences.invariant, name="invariant")
 
 
 @register.filter

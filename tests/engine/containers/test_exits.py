@@ -6,6 +6,7 @@ import queue
 import signal
 import statistics
 import subprocess
+import threading
 import time
 
 import pytest
@@ -107,6 +108,43 @@ def test_a_failing_callback_does_not_end_the_watch_over_others(watcher):
     watcher.watch(ID, monitor=None, init=None, on_end=fail)
     watcher.watch("00" * 32, monitor=None, init=None, on_end=told.put)
     assert told.get(timeout=5) == "00" * 32
+
+
+def test_a_slow_callback_holds_up_no_other_container(watcher):
+    entered, leave, told = threading.Event(), threading.Event(), queue.Queue()
+
+    def slow(_container_id):
+        entered.set()
+        leave.wait(30)
+
+    watcher.watch(ID, monitor=None, init=None, on_end=slow)
+    assert entered.wait(5)
+    watcher.watch("ab" * 32, monitor=None, init=None, on_end=told.put)
+    assert told.get(timeout=5) == "ab" * 32
+    assert watcher.is_watching(ID)
+    leave.set()
+    assert watcher.wait_until_told(ID, 5)
+
+
+def test_callbacks_of_one_container_come_one_after_another(watcher, sleeper):
+    said, leave = [], threading.Event()
+
+    def first(_container_id):
+        said.append("first begins")
+        leave.wait(30)
+        said.append("first ends")
+
+    watcher.watch(ID, monitor=None, init=None, on_end=first)
+    process, identity = sleeper()
+    watcher.watch(ID, monitor=None, init=identity, on_end=lambda _: said.append("second"))
+    process.kill()
+    while any(run.init == identity for run in watcher._watches):
+        time.sleep(0.01)
+    time.sleep(0.05)
+    assert said == ["first begins"]
+    leave.set()
+    assert watcher.wait_until_told(ID, 5)
+    assert said == ["first begins", "first ends", "second"]
 
 
 def test_what_is_forgotten_is_not_told(watcher, sleeper):

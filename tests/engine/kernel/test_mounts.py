@@ -32,9 +32,8 @@ def test_mountinfo_is_read_with_its_escapes_and_optional_fields():
 def test_any_name_survives_mountinfo(name):
     assume(name not in {".", ".."})
     escaped = name.replace("\\", r"\134").replace(" ", r"\040").replace("\t", r"\011").replace("\n", r"\012")
-    lines = f"1 0 0:1 / /{escaped} rw - tmpfs none rw"
-    if len(lines.splitlines()) == 1:
-        assert str(mounts.parse_mountinfo(lines)[0].target) == f"/{name}"
+    (mount,) = mounts.parse_mountinfo(f"1 0 0:1 / /{escaped} rw - tmpfs none rw\n")
+    assert str(mount.target) == f"/{name}"
 
 
 def test_this_process_sees_its_root():
@@ -62,6 +61,25 @@ def is_free(path):
 def devices_of(path):
     found = path.stat()
     return [number for key, number in loop.bound_devices().items() if key == (found.st_dev, found.st_ino)]
+
+
+@pytest.mark.root
+def test_mounts_below_a_folder_are_found_whatever_it_is_called(tmp_path):
+    odd = tmp_path / "with space\\and\ttab\nnewline\u2028"
+    inner, beside = odd / "inner", tmp_path / (odd.name + "-beside")
+    for folder in (inner, beside):
+        folder.mkdir(parents=True)
+    for folder in (odd, beside):
+        subprocess.run(["mount", "-t", "tmpfs", "none", folder], check=True)
+    try:
+        inner.mkdir(exist_ok=True)  # the first mount hides it
+        subprocess.run(["mount", "-t", "tmpfs", "none", inner], check=True)
+        assert [mount.target for mount in mounts.mounts_below(odd)] == [odd, inner]
+        assert mounts.is_mounted(odd)
+        assert not mounts.is_mounted(tmp_path)
+    finally:
+        mounts.unmount_all(tmp_path)
+    assert mounts.mounts_below(tmp_path) == []
 
 
 @pytest.mark.root
