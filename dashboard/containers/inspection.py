@@ -349,7 +349,7 @@ def _keeps(container: Container, name: str, values: list[str]) -> bool:
     return _KEEPS[name](container, values)
 
 
-def chosen_containers(containers: Iterable[Container], request: Ps, user: Requester) -> list[Container]:
+def chosen_containers(containers: Iterable[Container], request: Ps, user: Requester = None) -> list[Container]:
     """Those that `ps` lists, newest first, as its flags and filters choose.
 
     Raises:

@@ -7,6 +7,7 @@ import json
 import pytest
 from asgiref.sync import sync_to_async
 from channels.testing import WebsocketCommunicator
+from django.contrib.auth.models import User
 from django.test import Client
 
 from dashboard.asgi import application
@@ -71,6 +72,7 @@ async def test_joining_a_job_says_first_how_far_it_is():
 
 
 async def test_unknown_topics_and_nonsense_are_left_out():
+    await sync_to_async(User.objects.create_superuser)("haeun", password=None)
     socket = await open_live()
     own = "execs." + "a" * 64
     assert await subscribe(socket, "streams", "execs", "volumes", own) == ["execs", own, "streams", "volumes"]
