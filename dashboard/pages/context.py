@@ -21,7 +21,6 @@ NAVIGATION = (
     ("networks", "network", _("Networks")),
     ("terminals", "square-terminal", _("Terminals")),
     ("activity", "activity", _("Activity")),
-    ("team", "users", _("Team")),
     ("system", "server", _("System")),
 )
 THEMES = frozenset({"light", "dark", "contrast"})

@@ -126,6 +126,6 @@ def set_password(request: HttpRequest, secret: str) -> HttpResponse:
     form = SetPasswordForm(person, request.POST or None)
     if request.method != "POST" or not form.is_valid():
         status = 422 if request.method == "POST" else 200
-        return render(request, "teams/set_password.html", {"form": form, "person": person}, status=status)
+        return render(request, "accounts/set_password.html", {"form": form, "person": person}, status=status)
     people.set_password(secret, form.cleaned_data["new_password1"])
     return redirect("account_login")

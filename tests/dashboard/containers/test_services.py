@@ -468,7 +468,9 @@ def test_ps_shows_running_ones_and_filters(running, user, queue, engine):
     other = services.create(user, ContainerOptions(image="ubuntu:14.04", name="other"))
 
     def names(**kwargs):
-        return [row.name for row in services.chosen_containers(services.containers_for(user), requests.Ps(**kwargs))]
+        return [
+            row.name for row in services.chosen_containers(services.containers_for(user), requests.Ps(**kwargs), user)
+        ]
 
     assert names() == [running.name]
     assert names(all=True) == ["other", running.name]
