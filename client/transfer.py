@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,7 +42,9 @@ class Transfer:
         self._path = str(frame.get("path", ""))
         self._is_out = frame.get("direction") == "out"
         self._file = str(frame.get("file", ""))
-        self._is_allowed = not self._file or is_named(self._file, argv)
+        self._copy = str(frame.get("copy", ""))  # of `cp`: the path here that a tar is made of, or unpacked at
+        self._keep_owners, self._follow = bool(frame.get("keep_owners")), bool(frame.get("follow"))
+        self._is_allowed = (not self._file or is_named(self._file, argv)) and (not self._copy or self._copy in argv)
         self._partial: Path | None = None
 
     def on_signal(self, number: int) -> None:
@@ -59,10 +61,13 @@ class Transfer:
             BrokenPipeError: nobody reads our output any more.
         """
         if not self._is_allowed:
-            notice(f"{self._file} is not a file of this command")
+            notice(f"{self._file or self._copy} is not a file of this command")
             return Ended("lost", FAILED)
         try:
-            self._receive_file() if self._is_out else self._send_file()
+            if self._copy:
+                self._receive_copy() if self._is_out else self._send_copy()
+            else:
+                self._receive_file() if self._is_out else self._send_file()
         except (Refused, Failed) as error:
             notice(str(error))
         except ConnectionLost:
@@ -91,6 +96,19 @@ class Transfer:
             if target != STDOUT:
                 os.close(target)
 
+    def _receive_copy(self) -> None:
+        from client import unpack
+
+        connection = Connection.open(self._place, self._path)
+        try:
+            unpack.Unpacker(self._copy, keep_owners=self._keep_owners).run(self._pieces(connection))
+        except unpack.Refused as error:
+            raise Refused(str(error)) from error
+        except OSError as error:
+            raise Refused(_failure("write", error.filename or self._copy, error)) from error
+        finally:
+            connection.close()
+
     def _open_target(self) -> int:
         if not self._file:
             return STDOUT
@@ -104,11 +122,16 @@ class Transfer:
             raise Refused(_failure("open", self._file, error)) from error
 
     def _receive_all(self, connection: Connection, target: int) -> None:
+        for piece in self._pieces(connection):
+            write_all(target, piece)
+
+    def _pieces(self, connection: Connection) -> Iterator[bytes]:
+        """Up to the last byte that the server has counted."""
         received = acknowledged = 0
         while True:
             message = self._next(connection)
             if isinstance(message, bytes):
-                write_all(target, message)
+                yield message
                 received += len(message)
                 if received - acknowledged >= ACK_BYTES:
                     with suppress(ConnectionLost):  # the rest may have come already
@@ -146,7 +169,24 @@ class Transfer:
             if source != STDIN:
                 os.close(source)
 
-    def _send_all(self, connection: Connection, source: int) -> None:
+    def _send_copy(self) -> None:
+        from client.pack import Packer
+
+        try:
+            packer = Packer(self._copy, follow=self._follow)
+        except OSError as error:
+            raise Refused(_failure("lstat", self._copy, error)) from error
+        connection = Connection.open(self._place, self._path)
+        try:
+            self._send_all(connection, packer.fd, packer.finish)
+        except OSError as error:
+            raise Refused(_failure("read", str(error.filename or self._copy), error)) from error
+        finally:
+            connection.close()
+            os.close(packer.fd)
+
+    def _send_all(self, connection: Connection, source: int, finish: Callable[[], None] = lambda: None) -> None:
+        """`finish` may still say that it was not all."""
         while self._said(connection).get("t") != "ready":
             pass
         sent = taken = 0
@@ -156,6 +196,7 @@ class Transfer:
                     taken = max(taken, _count(self._said(connection)))
                 connection.send_bytes(data)
                 sent += len(data)
+            finish()
             connection.send({"t": "eof", "bytes": sent})
         except ConnectionLost:
             self._last_words(connection)

@@ -20,6 +20,7 @@ from engine import rootfs
 from engine.archives import volumes as archives
 from engine.config import MIB
 from engine.containers import audit, hostcheck, ids, lifecycle, observe, ownfigures, recover, stopping
+from engine.containers.copies import Copies
 from engine.containers.execs import Execs
 from engine.containers.exits import ExitWatcher
 from engine.containers.folder import ContainerFolder
@@ -117,6 +118,7 @@ class Engine:
         self._watcher = ExitWatcher()
         self.execs = Execs(self._parts, self._locks, self._watcher, self._folder)
         self.networks = Networks(self._parts, self._locks, self._folder)
+        self.copies = Copies(self._parts, self._locks, self._folder)
         self.operations = Operations(self._parts, self._locks, self._folder)
 
     def check_host(self) -> tuple[Finding, ...]:

@@ -20,6 +20,7 @@
     │  ├─ CommandNotExecutable  exit code 126
     │  ├─ UserUnknown           the user or group is not in the image
     │  └─ ImageUnfit            the image's files make it unsafe or impossible to start
+    ├─ FileUnknown              a path that is not there in a container
     ├─ RequestRefused           a limit out of range, or what the host's policy forbids
     ├─ NetworkError             bridge, addresses, firewall
     │  └─ PortTaken             a port of the host that somebody else has
@@ -132,6 +133,10 @@ class UserUnknown(RuntimeFailed):
 
 class ImageUnfit(RuntimeFailed):
     code = "image-unfit"
+
+
+class FileUnknown(EngineError):
+    code = "file-unknown"
 
 
 class RequestRefused(EngineError):

@@ -50,7 +50,9 @@ def new_setup_secret() -> str | None:
 
 
 def _usable(secret: str) -> Token | None:
-    alive = Q(expires_at=None) | Q(expires_at__gt=timezone.now())
+    now = timezone.now()
+    # One that would live longer than any was made while the host's clock was ahead; it would be worth something for years.
+    alive = Q(expires_at=None) | Q(expires_at__gt=now, expires_at__lte=now + SETUP_LIFE)
     return Token.objects.filter(alive, purpose=SETUP, sha256=hashed(secret), used_at=None).first()
 
 

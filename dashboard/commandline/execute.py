@@ -12,6 +12,7 @@ from dashboard import gateway
 from dashboard.commandline import (
     changing,
     checking,
+    copying,
     execing,
     happening,
     looking,
@@ -75,6 +76,8 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.VolumeList: storing.listing,
     requests.VolumeRemove: storing.remove,
     requests.VolumePrune: pruning.volumes_prune,
+    requests.CopyIn: copying.copy_in,
+    requests.CopyOut: copying.copy_out,
     requests.VolumeBackup: transferring.backup,
     requests.VolumeRestore: transferring.restore,
     requests.NetworkCreate: networking.create,

@@ -32,9 +32,9 @@ async def backup(console: Console, request: requests.VolumeBackup) -> int:
         raise DashboardError(TO_TERMINAL)
     made = await console.call(archives.begin_backup, volume, console.user)
     try:
-        async with _beating(console, made):
+        async with beating(console, made):
             job = await finished(console, made.job)
-            code = await _moved(console, made, request.output)
+            code = await moved(console, made, request.output)
     finally:
         await console.call(transfers.end, made.key)
     await _warn(console, job, _BACKUP_WARNINGS)
@@ -48,8 +48,8 @@ async def restore(console: Console, request: requests.VolumeRestore) -> int:
         raise DashboardError(FROM_TERMINAL)
     made = await console.call(archives.begin_restore, volume, console.user)
     try:
-        async with _beating(console, made):
-            code = await _moved(console, made, request.input)
+        async with beating(console, made):
+            code = await moved(console, made, request.input)
         if code:
             await console.call(transfers.end, made.key)
             return code
@@ -74,7 +74,7 @@ def _refuse_here(console: Console, name: str) -> None:
 
 
 @asynccontextmanager
-async def _beating(console: Console, transfer: Transfer) -> AsyncIterator[None]:
+async def beating(console: Console, transfer: Transfer) -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             await asyncio.sleep(BEAT_S)
@@ -87,11 +87,10 @@ async def _beating(console: Console, transfer: Transfer) -> AsyncIterator[None]:
         task.cancel()
 
 
-async def _moved(console: Console, transfer: Transfer, file: str) -> int:
+async def moved(console: Console, transfer: Transfer, file: str = "", **how: object) -> int:
     """0 once the client says that every byte has arrived where it goes. Otherwise it has said why."""
-    await console.send(
-        {"t": "transfer", "path": f"/ws/transfers/{transfer.key}", "direction": transfer.direction, "file": file}
-    )
+    frame = {"t": "transfer", "path": f"/ws/transfers/{transfer.key}", "direction": transfer.direction, "file": file}
+    await console.send(frame | how)
     ended = await console.ended_streams.get()
     if ended.get("how") != "exited":
         return FAILED

@@ -9,6 +9,7 @@ class ContainersConfig(AppConfig):
 
     def ready(self) -> None:
         from dashboard.containers import (  # noqa: F401 - importing registers
+            copyhandlers,
             exechandlers,
             execreconcile,
             figures,

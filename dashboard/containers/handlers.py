@@ -204,11 +204,20 @@ def _stop(container: Container, context: JobContext) -> None:
     _await_start(container)
     try:
         with _room_for(timeout_s):
-            gateway.engine().stop(container.container_id, timeout_s, signal)
+            _end(container, timeout_s, signal)
     except gateway.EngineError:
         states.change(container, among=[ContainerState.STOPPING], to=ContainerState.RUNNING)
         raise
     write_end(container)
+
+
+def _end(container: Container, timeout_s: float, signal: str | None) -> None:
+    """One that hangs in the kernel goes on, and its row says why, until the end that comes when the kernel lets it go."""
+    try:
+        gateway.engine().stop(container.container_id, timeout_s, signal)
+    except gateway.RuntimeFailed as error:
+        Container.objects.filter(pk=container.pk).update(error=str(error))
+        raise
 
 
 def _await_start(container: Container) -> None:

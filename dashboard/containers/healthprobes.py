@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import lru_cache
 
 from django.db import close_old_connections
@@ -71,6 +72,11 @@ def _safely(work: Callable[[], None]) -> None:
         log.exception("a probe could not be dealt with")
     finally:
         close_old_connections()
+
+
+@clock.on_jump
+def move_along(by: timedelta) -> None:
+    clock.move_along(Health.objects.all(), "next_at", by=by)
 
 
 @clock.every(1.0, name=TICK)

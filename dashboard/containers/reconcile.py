@@ -115,7 +115,7 @@ def _is_true(row: Container, seen: gateway.Observed) -> bool:
 def _monitor_lost(row: Container) -> None:
     engine = gateway.engine()
     engine.end_unmonitored(row.container_id)
-    ended = gateway.Exit(None, False, timezone.now(), states.MONITOR_LOST)  # noqa: FBT003 - the engine's own value
+    ended = _unknown(row, states.MONITOR_LOST)
     if row.state not in states.UP:
         states.change(row, among=states.DOWN, to=ContainerState.RUNNING)
     ended_now(row.container_id, ended)
@@ -153,14 +153,14 @@ def _is_not_running(row: Container, seen: gateway.Observed) -> None:
         ended_now(row.container_id, seen.exit)
         return
     if row.state == ContainerState.STARTING and _ended_after_this_start(row, seen):
-        ended_now(row.container_id, seen.exit or _unknown(VANISHED))
+        ended_now(row.container_id, seen.exit or _unknown(row, VANISHED))
         return
     engine.release(row.container_id)
     if row.state == ContainerState.STARTING:
         stage = f" at the step '{seen.stage}'" if seen.stage else ""
         states.not_started(row, f"The start was cut off{stage}. Start it again.", exit_code=lifecycle.OURS)
         return
-    states.exited(row, _unknown(VANISHED))
+    states.exited(row, _unknown(row, VANISHED))
 
 
 def _ended_after_this_start(row: Container, seen: gateway.Observed) -> bool:
@@ -168,5 +168,6 @@ def _ended_after_this_start(row: Container, seen: gateway.Observed) -> bool:
     return seen.exit is not None and seen.exit.finished_at > row.updated_at
 
 
-def _unknown(reason: str) -> gateway.Exit:
-    return gateway.Exit(None, False, timezone.now(), reason)  # noqa: FBT003 - as above
+def _unknown(row: Container, reason: str) -> gateway.Exit:
+    now = timezone.now()  # it may have been set back since the start, and an end before the start is of an earlier run
+    return gateway.Exit(None, False, max(now, row.started_at or now), reason)  # noqa: FBT003 - the engine's own value

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.containers import networkviews, views
+from dashboard.containers import copyviews, networkviews, views
 
 urlpatterns = [
     path("containers/", views.containers, name="containers"),
@@ -20,6 +20,10 @@ urlpatterns = [
     path("containers/<str:container_id>/update/", views.update, name="container-update"),
     path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
     path("containers/<str:container_id>/shell/", views.shell, name="container-shell"),
+    path("containers/<str:container_id>/copy/out/", copyviews.copy_out, name="container-copy-out"),
+    path("containers/<str:container_id>/copy/in/", copyviews.copy_in, name="container-copy-in"),
+    path("containers/<str:container_id>/copy/<str:key>/", copyviews.copy, name="container-copy"),
+    path("containers/<str:container_id>/copy/<str:key>/start/", copyviews.copy_start, name="container-copy-start"),
     path("execs/<str:exec_id>/end/", views.exec_end, name="exec-end"),
     path("networks/<str:network_id>/", networkviews.network, name="network"),
     path("networks/<str:network_id>/connect/", networkviews.connect, name="network-connect"),

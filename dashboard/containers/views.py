@@ -42,7 +42,7 @@ from dashboard.volumes.models import Volume
 MOST_NAMES = 200
 MOST_CHANGES = 2000
 STOP_POLLING = 286  # htmx's own
-_TABS = ("overview", "logs", "processes", "changes", "inspect")
+_TABS = ("overview", "logs", "processes", "changes", "files", "inspect")
 LOOK_S = 10  # how long a page waits for the engine to look into a container
 _PARTS = {
     "head": "containers/head.html",
@@ -86,7 +86,13 @@ def containers(request: HttpRequest) -> HttpResponse:
     return page(request, "containers/rows.html" if part == "rows" else "containers/list.html", context)
 
 
-def _container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
+def found_container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
+    """The container of a page.
+
+    Raises:
+        Http404: there is none.
+        Denied: this person may not.
+    """
     found = services.by_id(container_id, request.user)
     if found is None:
         raise Http404(_("This container no longer exists."))
@@ -99,7 +105,7 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
     if request.GET.get("part") == "now" and services.by_id(container_id, request.user) is None:
         require(request.user, Permission.CONTAINER_VIEW)
         return HttpResponse(status=STOP_POLLING)
-    shown = _container(request, container_id, Permission.CONTAINER_VIEW)
+    shown = found_container(request, container_id, Permission.CONTAINER_VIEW)
     tab = request.GET.get("tab", "overview")
     options = ContainerOptions.from_json(shown.options) if shown.options else None
     context: dict[str, object] = {
@@ -277,7 +283,7 @@ def _number(text: str | None, default: int, *, most: int) -> int:
 
 @require_POST
 def start(request: HttpRequest, container_id: str) -> HttpResponse:
-    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
     rows = _number(request.POST.get("rows"), 24, most=1000)
     columns = _number(request.POST.get("cols") or request.POST.get("columns"), 80, most=2000)
     _finished(services.start(found, request.user, rows, columns), timeout_s=20)
@@ -287,7 +293,7 @@ def start(request: HttpRequest, container_id: str) -> HttpResponse:
 def _act(
     request: HttpRequest, container_id: str, action: Callable[[Container], Job | None], timeout_s: float
 ) -> HttpResponse:
-    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
     _finished(action(found), timeout_s=timeout_s)
     return _answer(request)
 
@@ -314,7 +320,7 @@ def unpause(request: HttpRequest, container_id: str) -> HttpResponse:
 
 @require_POST
 def rename(request: HttpRequest, container_id: str) -> HttpResponse:
-    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
     services.rename(found, request.user, request.POST.get("name", "").strip())
     if is_htmx(request):
         return said(_("It is called %(name)s now.") % {"name": found.name})
@@ -323,7 +329,7 @@ def rename(request: HttpRequest, container_id: str) -> HttpResponse:
 
 @require_POST
 def update(request: HttpRequest, container_id: str) -> HttpResponse:
-    found = _container(request, container_id, Permission.CONTAINER_OPERATE)
+    found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
     form = LimitsForm(request.POST)
     if not form.is_valid():
         name, sentences = next(iter(form.errors.items()))
@@ -348,7 +354,7 @@ def restart(request: HttpRequest, container_id: str) -> HttpResponse:
 
 @require_POST
 def remove(request: HttpRequest, container_id: str) -> HttpResponse:
-    found = _container(request, container_id, Permission.CONTAINER_REMOVE)
+    found = found_container(request, container_id, Permission.CONTAINER_REMOVE)
     force = request.POST.get("force") == "1"
     _finished(services.remove(found, request.user, force), timeout_s=15)
     if is_htmx(request) and not request.POST.get("leave"):
@@ -371,7 +377,7 @@ def act_on_selected(request: HttpRequest) -> HttpResponse:
 @require_POST
 def shell(request: HttpRequest, container_id: str) -> HttpResponse:
     """A shell of its own beside the container's program, as the user that is named, or as the container's own."""
-    found = _container(request, container_id, Permission.CONTAINER_EXEC)
+    found = found_container(request, container_id, Permission.CONTAINER_EXEC)
     options = ExecOptions(user=request.POST.get("user", "").strip(), interactive=True, tty=True)
     row, job = services.start_exec(found, request.user, options)
     try:

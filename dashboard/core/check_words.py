@@ -82,6 +82,7 @@ PROBLEMS: Final = (
     gettext_noop("is there though the container runs"),
     gettext_noop("has ended, and nobody has written down how"),
     gettext_noop("is open in the engine"),
+    gettext_noop("is left of something that the engine did"),
     gettext_noop("is not there; pull its image again"),
     gettext_noop("is damaged; pull its image again"),
     gettext_noop("has another size than when it was written; pull its image again"),

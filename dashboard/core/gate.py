@@ -29,6 +29,7 @@ class Permission(StrEnum):
     CONTAINER_RUN = "container.run"
     CONTAINER_OPERATE = "container.operate"  # start, stop, kill, restart
     CONTAINER_EXEC = "container.exec"  # run a further command in it, and end one
+    CONTAINER_COPY = "container.copy"  # files into it and out of it
     CONTAINER_REMOVE = "container.remove"
     PORT_PUBLISH = "port.publish"
     PORT_LOW = "port.low"  # publish on a port of the host below 1024

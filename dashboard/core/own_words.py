@@ -13,8 +13,10 @@ from django.utils.translation import gettext_noop
 
 # What jobs and containers say beside the engine.
 OWN: Final = (
+    gettext_noop("Container {id} is being started. Try again in a moment."),
     gettext_noop("Its worker was lost {count} times; Berth gave up on it."),
     gettext_noop("Berth made a mistake here. The log of its workers has the details."),
+    gettext_noop("This host gives Berth no more open files, processes or memory. Try again when it has room."),
     gettext_noop("The person who asked for this has no account any more."),
     gettext_noop("The account that asked for this is no longer active."),
     gettext_noop("The person who asked for this may not do it any more."),

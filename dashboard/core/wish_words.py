@@ -30,6 +30,8 @@ WISHES: Final = (
     gettext_noop("This kernel cannot limit the rate of a device (no blkio throttling in its control groups)."),
     gettext_noop("A container always has a limit here. Name one for its memory and swap together (--memory-swap)."),
     gettext_noop("This kernel cannot limit swap, so containers have none."),
+    gettext_noop("This kernel cannot keep a container on some processors (no cpuset in its control groups)."),
+    gettext_noop("This kernel cannot limit a container: its control groups have no {names} controller."),
     gettext_noop("This kernel cannot reserve memory for a container."),
     gettext_noop("The host allows at most {limit} for the limit {name} of a container."),
     gettext_noop("{path} is not a block device of this host."),

@@ -25,6 +25,7 @@ _STATUS: dict[type[errors.EngineError], HTTPStatus] = {
     errors.UserUnknown: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.ImageUnfit: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RuntimeFailed: HTTPStatus.INTERNAL_SERVER_ERROR,
+    errors.FileUnknown: HTTPStatus.NOT_FOUND,
     errors.RequestRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.PortTaken: HTTPStatus.CONFLICT,
     errors.NetworkError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from dashboard.grammar import commands, requests
 from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command
-from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError
+from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.processes import read_ps
 from dashboard.grammar.runflags import CONTAINER_FLAGS
@@ -54,7 +54,47 @@ def _build_update(values: Values, words: tuple[str, ...]) -> requests.Update:
     return requests.Update(names=words, changes=changes)
 
 
+def _split_place(word: str) -> tuple[str, str]:
+    """Container and path; an empty container for a path of the caller's. `./a:b` and `/a:b` are such paths."""
+    if word.startswith(("/", ".")) or ":" not in word:
+        return "", word
+    name, _, path = word.partition(":")
+    return name, path
+
+
+def _build_copy(values: Values, words: tuple[str, ...]) -> requests.CopyIn | requests.CopyOut:
+    (source, source_path), (target, target_path) = map(_split_place, words)
+    how = {name: values.get(long, False) for name, long in _COPY_SWITCHES.items()}
+    if source and target:
+        msg = "copying between containers is not supported"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    if not source and not target:
+        msg = "must specify at least one container source"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    if not (source_path and target_path):
+        msg = "a path is missing: CONTAINER:PATH"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    if source:
+        return requests.CopyOut(name=source, path=source_path, local=target_path, **how)
+    return requests.CopyIn(name=target, path=target_path, local=source_path, **how)
+
+
+_COPY_SWITCHES = {"follow": "follow_link", "archive": "archive", "quiet": "quiet"}
+
 OPERATIONS: tuple[Command, ...] = (
+    Command(
+        name="cp",
+        usage=f"[OPTIONS] CONTAINER:SRC_PATH DEST_PATH|-\n\t{PROGRAM} cp [OPTIONS] SRC_PATH|- CONTAINER:DEST_PATH",
+        about="Copy files/folders between a container and the local filesystem",
+        build=_build_copy,
+        flags=(
+            switch("archive", "a", "Archive mode (copy all uid/gid information)"),
+            switch("follow-link", "L", "Always follow symbol link in SRC_PATH"),
+            switch("quiet", "q", "Suppress progress output during copy"),
+        ),
+        least=2,
+        most=2,
+    ),
     Command(
         name="logs",
         usage="[OPTIONS] CONTAINER",

@@ -18,7 +18,7 @@ VERSION_FLAGS = ("-v", "--version")
 HELP_FLAGS = ("-h", "--help")
 
 _SAME = (
-    *("attach", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm"),
+    *("attach", "cp", "create", "diff", "exec", "inspect", "kill", "logs", "pause", "port", "rename", "restart", "rm"),
     *("run", "start", "stats", "stop", "top", "unpause", "update", "wait"),
 )
 GROUPS: dict[str, dict[str, str]] = {

@@ -269,6 +269,30 @@ class VolumeRestore:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CopyOut:
+    """`local`: a path of the caller's; "-" for a tar on standard output. `archive`: owners stay what they are."""
+
+    name: str
+    path: str
+    local: str
+    follow: bool = False
+    archive: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyIn:
+    """`local`: a path of the caller's; "-" for a tar on standard input."""
+
+    name: str
+    path: str
+    local: str
+    follow: bool = False
+    archive: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkCreate:
     """Empty: chosen from the pool."""
 
@@ -432,6 +456,8 @@ Request = (
     | VolumeList
     | VolumeRemove
     | VolumePrune
+    | CopyOut
+    | CopyIn
     | VolumeBackup
     | VolumeRestore
     | NetworkCreate

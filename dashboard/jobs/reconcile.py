@@ -3,7 +3,7 @@
 - QUEUED without a message (F01, CEL-05): sent again. Whether messages were lost is seen by counting: fewer messages in a
   queue than queued rows for it. A message too many costs one failed claim.
 - RUNNING without a heartbeat (F12, F21): back to QUEUED with a new fence; after a few such ends it fails, so that a job
-  that kills its worker does not do so for ever.
+  that kills its worker does not do so for ever. A heartbeat in the future is of a clock that was set back (F42).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dashboard.core import clock
 from dashboard.jobs import services
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
 from dashboard.jobs.queue import QUEUES, enqueue, waiting_messages
-from dashboard.jobs.runner import put_back
+from dashboard.jobs.runner import is_due, put_back
 
 log = logging.getLogger(__name__)
 STALE_S = 30
@@ -36,11 +36,19 @@ def reconcile() -> None:
     resend_lost()
 
 
+@clock.on_jump
+def move_along(by: timedelta) -> None:
+    """What works goes on, what waits waits as long as it was to, and what is lost is found as soon as ever (F42)."""
+    live = Job.objects.filter(state__in=LIVE_STATES)
+    clock.move_along(live, "heartbeat_at", "not_before", "enqueued_at", "updated_at", by=by)
+
+
 def revive_stale() -> int:
     """Put jobs whose worker is gone back in the queue; parked ones have no worker and are left alone."""
-    limit = timezone.now() - timedelta(seconds=STALE_S)
-    running = Job.objects.filter(state=JobState.RUNNING, is_parked=False)
-    return sum(_revive(job) for job in running.filter(Q(heartbeat_at=None) | Q(heartbeat_at__lt=limit))[:BATCH])
+    now, grace = timezone.now(), timedelta(seconds=STALE_S)
+    is_stale = Q(heartbeat_at=None) | Q(heartbeat_at__lt=now - grace) | Q(heartbeat_at__gt=now + grace)
+    running = Job.objects.filter(is_stale, state=JobState.RUNNING, is_parked=False)
+    return sum(_revive(job) for job in running[:BATCH])
 
 
 def revive_queue(queue: str) -> int:
@@ -65,7 +73,7 @@ def resend_lost() -> int:
 
 def _resend(queue: str) -> int:
     now = timezone.now()
-    due = Job.objects.filter(Q(not_before=None) | Q(not_before__lte=now), queue=queue, state=JobState.QUEUED)
+    due = Job.objects.filter(is_due(), queue=queue, state=JobState.QUEUED)
     old = now - timedelta(seconds=MESSAGE_GRACE_S)
     unsent = list(
         due.filter(

@@ -7,6 +7,7 @@ up finds that its job belongs to somebody else (F21).
 
 from __future__ import annotations
 
+import errno
 import logging
 import random
 from datetime import timedelta
@@ -29,15 +30,23 @@ from dashboard.jobs.registry import PARKED, Handler, Interrupted, JobContext, ha
 log = logging.getLogger(__name__)
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 120.0
+MOST_JITTER = 1.25
+NO_ROOM = "This host gives Berth no more open files, processes or memory. Try again when it has room."
 INTERNAL = "Berth made a mistake here. The log of its workers has the details."
+
+
+def is_due() -> Q:
+    """Of queued jobs. A pause that ends later than any pause can was written under another clock (F42)."""
+    now = timezone.now()
+    latest = now + timedelta(seconds=LONGEST_RETRY_S * MOST_JITTER)
+    return Q(not_before=None) | Q(not_before__lte=now) | Q(not_before__gt=latest)
 
 
 def claim(job_id: int, *, may_run: frozenset[str] | None = None) -> Job | None:
     """Make a queued job ours; None if there is none, it is not due yet, or somebody else has it."""
     now = timezone.now()
-    is_due = Q(not_before=None) | Q(not_before__lte=now)
     with transaction.atomic():
-        queued = Job.objects.filter(is_due, pk=job_id, state=JobState.QUEUED)
+        queued = Job.objects.filter(is_due(), pk=job_id, state=JobState.QUEUED)
         if may_run is not None:
             queued = queued.filter(queue__in=may_run)
         claimed = queued.update(
@@ -101,11 +110,22 @@ def _work(context: JobContext, chosen: Handler) -> None:
     except DatabaseError as error:
         log.exception("job %d (%s) met the database's trouble", context.job.pk, context.job.kind)
         _failed(context, chosen, code="database", message=f"The database did not answer: {error}", retryable=True)
-    except Exception:  # a worker's edge: one job's mistake is not the others'
-        log.exception("job %d (%s) failed", context.job.pk, context.job.kind)
-        services.fail(context.job, code="internal", message=INTERNAL)
+    except Exception as error:  # a worker's edge: one job's mistake is not the others'
+        if _is_starved(error):
+            log.warning("job %d (%s) had no room on this host: %s", context.job.pk, context.job.kind, error)
+            _failed(context, chosen, code="host-full", message=NO_ROOM, retryable=True)
+        else:
+            log.exception("job %d (%s) failed", context.job.pk, context.job.kind)
+            services.fail(context.job, code="internal", message=INTERNAL)
     else:
         _done(context, outcome)
+
+
+def _is_starved(error: Exception) -> bool:
+    """Whether a worker of ours, or the host, has no more open files, processes or memory (F47)."""
+    if isinstance(error, OSError):
+        return error.errno in {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM}
+    return isinstance(error, RuntimeError) and "can't start new thread" in str(error)
 
 
 def _done(context: JobContext, outcome: object) -> None:
@@ -150,7 +170,7 @@ def put_back(job: Job, *, not_before_s: float = 0, why: str = "") -> bool:
 def _failed(context: JobContext, chosen: Handler, *, code: str, message: str, retryable: bool) -> None:
     job = context.job
     if retryable and job.attempts <= chosen.retries and not job.cancel_requested:
-        pause_s = min(FIRST_RETRY_S * 2 ** (job.attempts - 1), LONGEST_RETRY_S) * random.uniform(1, 1.25)  # noqa: S311
+        pause_s = min(FIRST_RETRY_S * 2 ** (job.attempts - 1), LONGEST_RETRY_S) * random.uniform(1, MOST_JITTER)  # noqa: S311
         if put_back(job, not_before_s=pause_s, why=message):
             log.info("job %d (%s) is tried again in %.0f s: %s", job.pk, job.kind, pause_s, message)
         return

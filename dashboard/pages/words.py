@@ -74,6 +74,7 @@ WORDS: Final[dict[str, str | Promise]] = {
     "tear-out": _("Open in its own page"),
     "terminal": _("Terminal"),
     "try-now": _("Try now"),
+    "put-lost": _("The file has not arrived whole. Try again."),
     "upload-lost": _("The archive has not arrived whole; nothing was changed. Try again."),
     "uploading": _("Sending {file}:"),
     "watching": _("Watching: {names}"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import timedelta
 
 from dashboard import gateway
 from dashboard.containers.models import Container, Exec, ExecState
 from dashboard.containers.states import RUNS
 from dashboard.core import clock, events
 from dashboard.terminals import sessions
+from dashboard.terminals.models import StreamSession
 
 log = logging.getLogger(__name__)
 TURN_S = 1.5
@@ -48,6 +50,11 @@ def _looked_at(row: Container | Exec, keep_from: int | None) -> gateway.LogState
     if isinstance(row, Exec):
         return gateway.engine().execs.rotate_logs(row.container.container_id, row.exec_id, keep_from=keep_from)
     return gateway.engine().rotate_logs(row.container_id, keep_from=keep_from)
+
+
+@clock.on_jump
+def move_along(by: timedelta) -> None:
+    clock.move_along(StreamSession.objects.filter(ended_at=None), "heartbeat_at", by=by)
 
 
 @clock.every(600.0, name="old streams")

@@ -50,6 +50,27 @@ class Packed:
     _links: dict[tuple[int, int], bytes] = field(default_factory=dict)
 
 
+def pack_place(place: int, name: bytes, write: Write, limits: Limits, *, but: frozenset[int]) -> Packed:
+    """Write what lies in a container as a tar: the open folder or link or file `place` (O_PATH) and all that is in it.
+
+    Its own entry is called `name`; an empty one makes a folder's `./`. Other file systems are gone into, but for those
+    of the devices `but`. Extended attributes are left out. As `pack` in all else; whoever calls this has the rights of
+    the container's root, and the owners are the container's.
+
+    Raises:
+        As `pack`; PermissionError where that root may not read.
+    """
+    packer = _Packer(write, limits, but=but)
+    with contextlib.ExitStack() as stack:
+        seen = _opened(stack, place)
+        packer.add(seen, name)
+    if not packer.packed.entries:
+        msg = "it is a device or a socket"
+        raise unfit(msg, name)
+    write(canonical.END)
+    return packer.packed
+
+
 def pack(top: int, write: Write, limits: Limits) -> Packed:
     """Write the open folder `top` and all that is in it as a tar, itself as `./`.
 
@@ -61,7 +82,7 @@ def pack(top: int, write: Write, limits: Limits) -> Packed:
         OSError: the folder cannot be read.
         Whatever `write` raises. What was written is of no use then.
     """
-    packer = _Packer(write, limits, os.fstat(top).st_dev)
+    packer = _Packer(write, limits, only=os.fstat(top).st_dev)
     packer.folder(top, b"")
     write(canonical.END)
     return packer.packed
@@ -76,16 +97,19 @@ class _Seen(NamedTuple):
 
 
 class _Packer:
-    def __init__(self, write: Write, limits: Limits, device: int) -> None:
+    """`only`: the one device that is packed, with extended attributes; else all `but` some, without."""
+
+    def __init__(self, write: Write, limits: Limits, *, only: int = 0, but: frozenset[int] = frozenset()) -> None:
         self.packed = Packed()
         self._write = write
         self._limits = limits
-        self._device = device
+        self._only = only
+        self._but = but
         self._names_bytes = self._folders_bytes = 0
 
     def folder(self, fd: int, path: bytes) -> None:
         """`fd` is open for reading."""
-        entry = _entry(Kind.DIRECTORY, os.fstat(fd), _attributes(fd))
+        entry = _entry(Kind.DIRECTORY, os.fstat(fd), self._attributes(fd))
         self._folders_bytes += unpack.folder_cost(path, entry.xattrs)
         if self._folders_bytes > unpack.FOLDERS_LIMIT_BYTES:
             msg = "it has too many folders"
@@ -120,11 +144,18 @@ class _Packer:
                 if error.errno in _GONE:
                     return
                 raise
-            if seen.found.st_dev == self._device:  # something that the host has mounted there is not the volume's
+            if self._is_wanted(seen.found.st_dev):
                 _refuse_unfit(path)
-                self._add(seen, path)
+                self.add(seen, path)
 
-    def _add(self, seen: _Seen, path: bytes) -> None:
+    def _is_wanted(self, device: int) -> bool:
+        """Something that the host has mounted in a volume is not the volume's."""
+        return device == self._only if self._only else device not in self._but
+
+    def _attributes(self, fd: int) -> dict[bytes, bytes]:
+        return _attributes(fd) if self._only else {}
+
+    def add(self, seen: _Seen, path: bytes) -> None:
         mode = seen.found.st_mode
         if stat.S_ISDIR(mode):
             self.folder(seen.fd, path)
@@ -153,7 +184,7 @@ class _Packer:
 
     def _file(self, fd: int, path: bytes) -> None:
         found = os.fstat(fd)
-        entry = _entry(Kind.FILE, found, _attributes(fd))
+        entry = _entry(Kind.FILE, found, self._attributes(fd))
         self._weigh(found.st_size, path)
         regions = _regions(fd, found)
         if regions is None:
@@ -202,6 +233,10 @@ def _look(stack: contextlib.ExitStack, folder: int, name: bytes) -> _Seen:
     """What has that name now; the descriptors live as long as `stack`."""
     handle = os.open(name, _LOOK, dir_fd=folder)
     stack.callback(os.close, handle)
+    return _opened(stack, handle)
+
+
+def _opened(stack: contextlib.ExitStack, handle: int) -> _Seen:
     found = os.fstat(handle)
     if stat.S_ISLNK(found.st_mode):
         return _Seen(found, link=os.readlink(b"", dir_fd=handle))
@@ -217,7 +252,7 @@ def _look(stack: contextlib.ExitStack, folder: int, name: bytes) -> _Seen:
 
 def unfit(why: str, path: bytes = b"") -> ArchiveRejected:
     where = f" (at '{path[:300].decode('utf-8', 'backslashreplace')}')" if path else ""
-    return ArchiveRejected(f"The volume does not fit into an archive: {why}{where}.")
+    return ArchiveRejected(f"It does not fit into an archive: {why}{where}.")
 
 
 def _cost(name: bytes) -> int:

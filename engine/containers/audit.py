@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 GONE = "belongs to no running container"
 _LIVES = (State.RUNNING, State.MONITOR_LOST)
-_SOCKETS = ("attach", "ctl", "winsz")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +99,24 @@ def _untrue(kind: str, name: object, problem: str, container_id: str = "") -> Vi
     return Violation(invariant="I4", kind=kind, name=str(name), problem=problem, container_id=container_id)
 
 
+def _strange(target: Path) -> Violation:
+    """A mount that nothing of ours can have made: a person's."""
+    return Violation(invariant="I3", kind="mount", name=str(target), problem="is none of Berth's", is_orphan=True)
+
+
 def _mounts(looking: Look) -> Iterator[Violation]:
-    """Below the data folder, only containers mount anything; each that lives has its root."""
+    """Below the data folder, only containers mount anything; each that lives has its root.
+
+    An administrator may have given one of the data folder's own folders a disk of its own.
+    """
     containers, data = looking.config.containers.resolve(), looking.config.data.resolve()
     roots = set()
     for mount in mounts.mounts_below(data):
-        if mount.target == data:
+        if data in (mount.target, mount.target.parent):
             continue
         parts = mount.target.relative_to(containers).parts if mount.target.is_relative_to(containers) else ()
         if not parts or not is_container_id(parts[0]):
-            yield Violation(invariant="I3", kind="mount", name=str(mount.target), problem="is none of Berth's")
+            yield _strange(mount.target)
         elif parts[0] not in looking.may_have:
             yield _gone("mount", mount.target, parts[0])
         elif mount.kind == "overlay" and parts[1:] == ("rootfs", "merged"):
@@ -126,7 +133,7 @@ def _namespaces(looking: Look) -> Iterator[Violation]:
         if target.parent == run / "netns" and target.name not in allowed:
             yield _gone("network namespace", target.name)
         elif target.parent not in (run / "netns", run / "stage") and target.parent.parent != run / "stage":
-            yield Violation(invariant="I3", kind="mount", name=str(target), problem="is none of Berth's")
+            yield _strange(target)
         elif target.parent == run / "stage" and target.name not in {name[:SHORT_ID] for name in looking.busy}:
             yield _gone("mount", target)
     for short_id in sorted(looking.parts.network.namespaces()):
@@ -221,14 +228,14 @@ def _folders(looking: Look, known: Collection[str]) -> Iterator[Violation]:
 
 def _ends(folder: ContainerFolder, found: Observed) -> Iterator[Violation]:
     """Exit files and sockets: of the run that is on, or of the last one."""
-    name, io = folder.container_id, folder.bundle.io
+    name = folder.container_id
     if found.state in _LIVES:
         if (folder.bundle.exits / name).exists():
             yield _untrue("exit file", name[:12], "is there though the container runs", name)
         return
-    for socket in _SOCKETS:
-        if (io / socket).exists():
-            yield _gone("socket", f"{name[:12]}/{socket}", name)
+    for socket in folder.bundle.sockets:
+        if socket.exists():
+            yield _gone("socket", f"{name[:12]}/{socket.name}", name)
     record = read_record(folder.record_file)
     if record is not None and record.exit is None:
         yield _untrue("container", name[:12], "has ended, and nobody has written down how", name)
@@ -251,7 +258,7 @@ def _ids(looking: Look) -> Iterator[Violation]:
 
 
 def _own(config: EngineConfig) -> Iterator[Violation]:
-    """Descriptors of this process that only work in progress has: namespaces, loop devices, files of containers."""
+    """What only work in progress has: descriptors of namespaces, loop devices and files of containers; programs."""
     watched = tuple(f"{folder.resolve()}/" for folder in (config.containers, config.layers, config.volumes))
     for link in sorted(Path("/proc/self/fd").iterdir()):
         with contextlib.suppress(OSError):
@@ -259,4 +266,10 @@ def _own(config: EngineConfig) -> Iterator[Violation]:
             if target.startswith(("user:[", "net:[", "/dev/loop", *watched)):
                 yield Violation(
                     invariant="I10", kind="descriptor", name=f"{link.name} ({target})", problem="is open in the engine"
+                )
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(OSError):
+            for pid in (task / "children").read_text("ascii").split():
+                yield Violation(
+                    invariant="I10", kind="process", name=pid, problem="is left of something that the engine did"
                 )

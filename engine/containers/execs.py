@@ -13,7 +13,7 @@ import signal
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from engine.containers import execfolder, observe
+from engine.containers import execfolder, hosttools, observe
 from engine.containers.execfolder import ExecFolder, exec_folders, living_exec, observe_exec
 from engine.containers.lifecycle import Parts
 from engine.containers.record import Exit, Record, now, read_record, write_record
@@ -110,6 +110,7 @@ class Execs:
         folder.make(request.rows, request.columns)
         record = Record(stage=_STAGE, boot_id=pidfd.boot_id())
         write_record(folder.record_file, record)
+        hosttools.refuse_unfit_runtime(self._parts.config)
         process = self._process(container, request, init)
         folder.write_process(process)
         self._parts.before_step(_STAGE)

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 from engine.errors import HostUnfit
 from engine.kernel.process import ProcessFailed, run
+from engine.runtime import conmon, runc
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from engine.config import EngineConfig
 
 Version = tuple[int, int, int]
 _VERSION = re.compile(r"\bversion:? v?(\d+)\.(\d+)(?:\.(\d+))?(-rc)?")
@@ -22,6 +25,19 @@ _TIMEOUT_S = 10.0
 GREEN_FLOORS: tuple[Version, ...] = ((1, 3, 6), (1, 4, 3), (1, 5, 0))
 AMBER_FLOORS: tuple[Version, ...] = ((1, 2, 8), (1, 3, 3), (1, 4, 0))
 CONMON_FLOOR: Version = (2, 1, 0)
+
+
+def refuse_unfit_runtime(config: EngineConfig) -> None:
+    """Go on only if runc and conmon are there, now, and new enough. Costs two looks at files unless one was changed.
+
+    Raises:
+        HostUnfit: with what to install.
+    """
+    runc.version(config.runc)
+    found = conmon.version(config.conmon)
+    if (version := parse_version(f"version {found}")) is None or version < CONMON_FLOOR:
+        msg = f"{config.conmon} has the version {found[:40]}, which is too old. Install conmon 2.1 or later."
+        raise HostUnfit(msg, subject=str(config.conmon))
 
 
 class Trust(Enum):

@@ -257,6 +257,7 @@ class Start:
         request = self._request
         image = ImageConfig.parse(self._folder.image_config.read_bytes())
         policy, host = load_policy(self._config.policy_file), host_facts()
+        hosttools.refuse_unfit_runtime(self._config)
         _refuse_weak_runtime(self._config, policy)
         refuse_disguised_system_folders(root)
         user = self._user = resolve_user(root, request.user or image.user or "", request.ids, more=request.groups)
@@ -396,5 +397,5 @@ def release(parts: Parts, folder: ContainerFolder) -> None:
         else:
             folder.record_file.unlink(missing_ok=True)
     undo(parts, folder)
-    for name in ("attach", "ctl", "winsz"):  # nobody listens there any more
-        (folder.bundle.io / name).unlink(missing_ok=True)
+    for path in folder.bundle.sockets:  # nobody listens there any more
+        path.unlink(missing_ok=True)

@@ -102,16 +102,17 @@ def _of_dead(config: EngineConfig, folder: ContainerFolder, record: Record | Non
 def find_exit(config: EngineConfig, folder: ContainerFolder, record: Record, *, started: bool | None) -> Exit | None:
     """How the run that `record` speaks of ended; None when its command never ran (`started` is runc's word on that).
 
-    The exit file counts first, whatever boot it is from.
+    The exit file counts first, whatever boot it is from. No run ends before it began: the host's clock may have been set
+    back meanwhile, and who reads this tells an end of an earlier run by its time (F42).
     """
     if started is False or record.started_at is None:
         return None
     code = conmon.read_exit_code(folder.bundle, folder.container_id)
     if code is not None:
-        when = (folder.bundle.exits / folder.container_id).stat().st_mtime
-        return Exit(code, was_oom_killed(config, folder), datetime.fromtimestamp(when, UTC))
+        when = datetime.fromtimestamp((folder.bundle.exits / folder.container_id).stat().st_mtime, UTC)
+        return Exit(code, was_oom_killed(config, folder), max(when, record.started_at))
     reason = MONITOR_LOST if record.boot_id == pidfd.boot_id() else HOST_RESTARTED
-    return Exit(None, was_oom_killed(config, folder), now(), reason)
+    return Exit(None, was_oom_killed(config, folder), max(now(), record.started_at), reason)
 
 
 def was_oom_killed(config: EngineConfig, folder: ContainerFolder) -> bool:

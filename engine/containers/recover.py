@@ -22,9 +22,12 @@ from engine.containers.states import State
 from engine.errors import EngineError
 from engine.kernel import cgroups
 from engine.network import names
+from engine.network.published import PublishedFiles
+from engine.rootfs.places import is_container_id
 from engine.runtime.conmon import monitor_cgroup
 from engine.runtime.mountrequest import MountKind
 from engine.runtime.request import SHORT_ID
+from engine.store.partial import sweep_partial
 from engine.volumes import folders
 
 if TYPE_CHECKING:
@@ -61,7 +64,15 @@ def _with_leftovers(parts: Parts) -> set[str]:
     groups = groups_of_containers(config)
     short_ids = parts.network.namespaces()
     netns = {name for name in rootfs.containers_on_disk(config) if name[:SHORT_ID] in short_ids}
-    return parts.runc.known() | rootfs.containers_mounted(config) | groups | set(parts.network.attached()) | netns
+    published = {name for name in PublishedFiles(config.run / "ports").all() if is_container_id(name)}
+    left = parts.runc.known() | rootfs.containers_mounted(config) | groups | set(parts.network.attached())
+    return left | netns | published | _with_sockets(config)
+
+
+def _with_sockets(config: EngineConfig) -> set[str]:
+    """Containers that somebody could take for running ones by the sockets of their terminals."""
+    folders = (ContainerFolder(config, name) for name in rootfs.containers_on_disk(config))
+    return {folder.container_id for folder in folders if any(path.exists() for path in folder.bundle.sockets)}
 
 
 def sweep(parts: Parts, known_ids: Collection[str], locks: ContainerLocks) -> Swept:
@@ -80,6 +91,7 @@ def sweep(parts: Parts, known_ids: Collection[str], locks: ContainerLocks) -> Sw
     on_disk = rootfs.containers_on_disk(parts.config)
     for short_id in short_ids - {name[:SHORT_ID] for name in on_disk}:
         parts.network.detach_leftover(short_id)
+    sweep_partial(parts.config)
     sweep_restored(parts.config)
     folders.sweep_removed(parts.config)
     return Swept(tuple(cleaned), tuple(sorted(on_disk - set(known_ids))), tuple(failed))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from engine.ids import IdRange
 
 T = TypeVar("T")
-_NEWNET, _NEWUTS, _FS, _BIND = 0x40000000, 0x04000000, 0x00000200, 4096
+_NEWNET, _NEWUTS, _NEWUSER, _FS, _BIND = 0x40000000, 0x04000000, 0x10000000, 0x00000200, 4096
 _MAKING_S = 5.0
 # `excl` takes no name that is there, not even a link that leads nowhere: install(1) would go into a folder, or replace it.
 _NEW_FILE = 'umask 022; exec /bin/dd if=/dev/null of="$0" conv=excl status=none'
@@ -63,6 +63,18 @@ def make_as_its_root(user_namespace: int, folder: int, name: str, *, is_folder: 
     make = ["/bin/mkdir", "-m", "0755", path] if is_folder else ["/bin/sh", "-c", _NEW_FILE, path]
     argv = ["/usr/bin/nsenter", f"--user=/proc/self/fd/{user_namespace}", "--", *make]
     run(argv, timeout_s=30.0, pass_fds=(user_namespace, folder))
+
+
+def become_root_of(user_namespace: int) -> None:
+    """Enter it for good, as its root, with no rights outside it. For a program that has one thread.
+
+    Raises:
+        OSError: EINVAL with more threads than one.
+    """
+    os.setgroups([])
+    checked("setns user", LIBRARY.setns(user_namespace, _NEWUSER))
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
 
 
 def in_netns(path: Path, work: Callable[[], T]) -> T:

@@ -43,6 +43,15 @@ class ProcessFailed(RuntimeFailed):
         self.timed_out = timed_out
 
 
+def stamp_of(program: Path) -> tuple[int, ...]:
+    """What is another one once the program was replaced, or may be run by others; () when it is not there."""
+    try:
+        found = program.stat()
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino, found.st_ctime_ns
+
+
 class User(NamedTuple):
     """Whom a program runs as; supplementary groups are dropped."""
 

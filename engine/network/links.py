@@ -142,12 +142,15 @@ def ensure_ports(tag: str, bridge_of: Callable[[str], str | None], *, reflecting
 
 @dataclass(frozen=True, slots=True)
 class HostSide:
-    """What the kernel has now: `bridges` are up, with their addresses; `marked` have the routing rule."""
+    """What the kernel has now: `bridges` are up, with their addresses; `marked` have the routing rule; `others` are the
+    names of all interfaces that are no bridges of ours.
+    """
 
     attached: tuple[ports.Attached, ...]
     bridges: Mapping[str, frozenset[str]]
     indexes: Mapping[str, int]
     marked: frozenset[str]
+    others: tuple[str, ...] = ()
 
     def has_bridge(self, name: str, gateway: str, *, loopback: bool) -> bool:
         """Whether it is as `ensure_bridge` and `ensure_mark_rule` make it."""
@@ -157,6 +160,13 @@ class HostSide:
             and sysctl_value("all", "src_valid_mark") == "1"
             and sysctl_value(name, "route_localnet") == str(int(loopback))
         )
+
+    def strays(self, wanted: Collection[str], prefix: str) -> list[str]:
+        """Interfaces that are named as ours and belong to nothing: bridges of no network without a port, ports of nobody."""
+        used = {port.master for port in self.attached}
+        bridges = [name for name, index in self.indexes.items() if name not in wanted and index not in used]
+        known = {port.name for port in self.attached}
+        return bridges + [name for name in self.others if name.startswith(prefix) and name not in known]
 
     def is_on(self, port: ports.Attached, bridge: str | None) -> bool:
         return bridge is not None and port.master == self.indexes.get(bridge)
@@ -179,7 +189,14 @@ def host_side(tag: str, prefix: str) -> HostSide:
         bridges={name: frozenset(found) for name, found in addresses.items()},
         indexes={link.name: link.index for link in ours.values()},
         marked=frozenset(filter(None, marked)),
+        others=tuple(link.name for link in links if link.index not in ours),
     )
+
+
+def remove_strays(tag: str, prefix: str, bridges: Collection[str]) -> None:
+    """What a worker that died between two steps has left: bridges of no network, and ports of no container."""
+    for name in host_side(tag, prefix).strays(bridges, ports.port_prefix(tag)):
+        remove_bridge(name)
 
 
 def attached(tag: str) -> list[ports.Attached]:

@@ -19,7 +19,7 @@ from engine.network.names import NOWHERE, Names
 from engine.network.published import PublishedFiles
 from engine.network.reservations import Reservations
 from engine.network.resolvers import resolv_conf
-from engine.network.routes import routed_networks
+from engine.network.routes import overlapping
 from engine.network.rules import Rules, firsts
 from engine.network.ruleset import Forward, Port
 from engine.network.traffic import Traffic
@@ -96,6 +96,7 @@ class Network:
             for network in self.networks():
                 self._ensure_bridge(network)
             links.ensure_ports(self._config.tag, self._bridge_of, reflecting=self._published.all().keys())
+            links.remove_strays(self._config.tag, bridge_prefix(self._config.tag), self._gateways())
             links.enable_forwarding()
             chain = firewall.foreign_forward_policy()
             if chain is not None:
@@ -250,12 +251,11 @@ class Network:
 
     def _refuse_overlap(self, network: NetworkDefinition) -> None:
         overlaps = network.subnet.network.overlaps
-        found = [one for one in self.networks() if overlaps(one.subnet.network) or one.number == network.number]
-        ours = [str(one.subnet) for one in found]
+        ours = [one for one in self.networks() if overlaps(one.subnet.network) or one.number == network.number]
         if ours:
-            msg = f"The network {network.subnet} overlaps another network ({ours[0]}). Remove it, and create it with another subnet."
+            msg = f"The network {network.subnet} overlaps another network ({ours[0].subnet}). Remove it, and create it with another subnet."
             raise NetworkError(msg)
-        others = [name for _, name in self._overlapping(network.subnet)]
+        others = [name for _, name in overlapping(network.subnet.network, but=bridge_prefix(self._config.tag))]
         if others:
             msg = f"The network {network.subnet} overlaps a route of this host ({others[0]}). Remove it, and create it with another subnet."
             raise NetworkError(msg)
@@ -419,11 +419,7 @@ class Network:
 
     def collisions(self) -> list[tuple[str, str]]:
         """(network, interface) of each route of this host that overlaps the default network."""
-        return self._overlapping(self._subnet)
-
-    def _overlapping(self, subnet: Subnet) -> list[tuple[str, str]]:
-        others = routed_networks(but=bridge_prefix(self._config.tag))
-        return [(str(network), name) for network, name in others if subnet.network.overlaps(network)]
+        return overlapping(self._subnet.network, but=bridge_prefix(self._config.tag))
 
     def forget_network(self, number: int) -> None:
         """Remove a network's bridge and all that is kept of it. Idempotent.
@@ -481,13 +477,17 @@ class Network:
         self._rules.load(self.networks(), links.attached(self._config.tag), self._published.all())
 
     def _is_host_side_intact(self, side: links.HostSide) -> bool:
-        to_loopback, tag = self._bridges_to_loopback(), self._config.tag
-        wanted = [(network.bridge(tag), network.subnet.gateway) for network in self.networks()]
+        to_loopback, wanted = self._bridges_to_loopback(), self._gateways()
         return (
             links.is_forwarding()
-            and all(side.has_bridge(name, gateway, loopback=name in to_loopback) for name, gateway in wanted)
+            and not side.strays(wanted, ports.port_prefix(self._config.tag))
+            and all(side.has_bridge(name, at, loopback=name in to_loopback) for name, at in wanted.items())
             and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
         )
+
+    def _gateways(self) -> dict[str, str]:
+        """By the name of the bridge."""
+        return {network.bridge(self._config.tag): network.subnet.gateway for network in self.networks()}
 
     def _is_let_through(self) -> bool:
         chain = firewall.foreign_forward_policy()

@@ -28,3 +28,8 @@ def routed_networks(*, but: str) -> list[tuple[ipaddress.IPv4Network, str]]:
     except OSError:
         return []
     return [(network, interface) for network, interface in read_routes(text) if not interface.startswith(but)]
+
+
+def overlapping(network: ipaddress.IPv4Network, *, but: str) -> list[tuple[str, str]]:
+    """(network, interface) of each of them that has addresses of this one."""
+    return [(str(other), name) for other, name in routed_networks(but=but) if network.overlaps(other)]

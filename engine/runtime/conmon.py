@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING
 from engine.errors import HostUnfit, RuntimeFailed
 from engine.kernel import cgroups
 from engine.kernel.pidfd import ProcessIdentity, parent_of
-from engine.kernel.process import MINIMAL_ENVIRONMENT, Process, ProcessFailed, run
+from engine.kernel.process import MINIMAL_ENVIRONMENT, Process, ProcessFailed, run, stamp_of
 from engine.runtime.messages import error_of
 
 if TYPE_CHECKING:
@@ -89,6 +89,10 @@ class Bundle:
         return self.io / "exit"
 
     @property
+    def sockets(self) -> tuple[Path, Path, Path]:
+        return self.io / "attach", self.io / "ctl", self.io / "winsz"
+
+    @property
     def log(self) -> Path:
         return self.io / "ctr.log"
 
@@ -102,8 +106,7 @@ class Bundle:
             self.folder / "exit",
             self.runc_log,
         )
-        sockets = (self.io / "attach", self.io / "ctl", self.io / "winsz")
-        for path in (*leftovers, *sockets, *self.exits.glob("*")):
+        for path in (*leftovers, *self.sockets, *self.exits.glob("*")):
             path.unlink(missing_ok=True)
 
 
@@ -397,17 +400,22 @@ def read_exit_code(bundle: Bundle, container_id: str) -> int | None:
         return None
 
 
-@lru_cache(maxsize=4)
 def version(program: Path) -> str:
     """As conmon says it.
 
     Raises:
         HostUnfit: it is not installed, or is no conmon.
     """
+    return _version(program, stamp_of(program))
+
+
+@lru_cache(maxsize=4)
+def _version(program: Path, _stamp: tuple[int, ...]) -> str:
     try:
         completed = run([str(program), "--version"], timeout_s=10.0)
-    except ProcessFailed as error:
-        msg = f"{program} does not run: {error}"
+    except (ProcessFailed, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{program} does not run: {reason}"
         raise HostUnfit(msg, subject=str(program)) from error
     found = _VERSION.search(completed.stdout.decode("utf-8", "replace"))
     if found is None:

@@ -15,7 +15,7 @@ from engine.errors import HostUnfit, RuntimeFailed
 from engine.kernel import cgroups
 from engine.kernel.files import ensure_folder, remove_tree
 from engine.kernel.pidfd import ProcessIdentity, boot_id
-from engine.kernel.process import ProcessFailed, run
+from engine.kernel.process import ProcessFailed, run, stamp_of
 from engine.runtime.messages import error_of, last_error_of_log
 
 if TYPE_CHECKING:
@@ -171,17 +171,22 @@ def _tail(path: Path) -> bytes:
         return b""
 
 
-@lru_cache(maxsize=4)
 def version(program: Path) -> str:
     """As runc says it.
 
     Raises:
         HostUnfit: it is not installed, or is no runc.
     """
+    return _version(program, stamp_of(program))
+
+
+@lru_cache(maxsize=4)
+def _version(program: Path, _stamp: tuple[int, ...]) -> str:
     try:
         completed = run([str(program), "--version"], timeout_s=_VERSION_S)
-    except ProcessFailed as error:
-        msg = f"{program} does not run: {error}"
+    except (ProcessFailed, OSError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        msg = f"{program} does not run: {reason}"
         raise HostUnfit(msg, subject=str(program)) from error
     found = _VERSION.search(completed.stdout.decode("utf-8", "replace"))
     if found is None:

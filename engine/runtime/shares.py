@@ -45,6 +45,7 @@ class ShareFacts:
     """
 
     cpus: frozenset[int] = frozenset({0, 1})
+    pins: bool = True
     hard_limits: Mapping[str, int] = field(default_factory=dict)
     swap: bool = True
     reservation: bool = True
@@ -57,6 +58,7 @@ def share_facts() -> ShareFacts:
     limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1] for name in ULIMITS}
     return ShareFacts(
         cpus=frozenset(os.sched_getaffinity(0)),
+        pins=_has("cpuset", "cpuset.cpus"),
         hard_limits=limits,
         swap=_has("memory", "memory.memsw.limit_in_bytes"),
         reservation=_has("memory", "memory.soft_limit_in_bytes"),
@@ -124,6 +126,9 @@ def _refuse_shares(shares: SharesRequest, facts: ShareFacts) -> None:
         word = "minimum" if shares.cpu_shares < _LEAST_SHARES else "maximum"
         bound = _LEAST_SHARES if shares.cpu_shares < _LEAST_SHARES else _MOST_SHARES
         msg = f"The {word} allowed cpu-shares is {bound}"
+        raise RequestRefused(msg)
+    if shares.cpus and not facts.pins:
+        msg = "This kernel cannot keep a container on some processors (no cpuset in its control groups)."
         raise RequestRefused(msg)
     if shares.cpus and not cpus_of(shares.cpus) <= facts.cpus:
         available = ",".join(map(str, sorted(facts.cpus)))

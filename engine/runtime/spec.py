@@ -176,8 +176,12 @@ def resources(request: ContainerRequest, policy: Policy, host: HostFacts, limits
     """Memory, processor and process limits, always all three (RUN-13); the defaults shrink to what the host has.
 
     Raises:
-        RequestRefused: less memory than anything starts with, more processors than there are, above a ceiling.
+        RequestRefused: less memory than anything starts with, more processors than there are, above a ceiling; or the
+            host's kernel cannot hold a container to one of the three.
     """
+    if missing := sorted({"cpu", "memory", "pids"} - host.controllers):
+        msg = f"This kernel cannot limit a container: its control groups have no {', '.join(missing)} controller."
+        raise RequestRefused(msg, subject=request.container_id)
     default = default_limits(policy, host, limits)
     memory = default.memory_bytes if request.memory_bytes is None else _memory(request.memory_bytes, policy, limits)
     nano_cpus = default.nano_cpus if request.nano_cpus is None else _nano_cpus(request.nano_cpus, policy, host)

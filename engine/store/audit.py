@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from engine.errors import DigestMismatch, EngineError, NotStored
 from engine.store.adopt import file_sha256
 from engine.store.blobs import BlobStore
+from engine.store.partial import SWEPT_AFTER_S, partial_files
 from engine.violation import Violation
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from engine.digest import Digest
 
 _MODE = 0o440
-_SYNCED_S = 60.0  # a temporary name of a file that is being written and synced lives no longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,8 @@ def look(config: EngineConfig, rows: StoreRows) -> Iterator[Violation]:
     for digest in sorted(rows.blobs):
         if not BlobStore(config).has(digest):
             yield _of_blob(digest, "is not there; pull its image again")
-    yield from _partial_blobs(config)
+    for path in partial_files(config, older_than_s=SWEPT_AFTER_S * 2):
+        yield Violation(invariant="I2", kind="file", name=str(path.relative_to(config.data)), problem="is partial")
 
 
 def verify(config: EngineConfig, rows: StoreRows, *, on_bytes: Callable[[int], None]) -> Iterator[Violation]:
@@ -98,10 +98,9 @@ def _layer(path: Path, rows: StoreRows) -> Iterator[Violation]:
     except FileNotFoundError:
         return
     row = rows.layers.get(path.name)
-    if path.name.startswith(".") or path.suffix != ".sqfs":
-        if time.time() - found.st_mtime > _SYNCED_S:
-            yield _of_layer("I2", path.name, "is partial")
-    elif not _is_ours(found):
+    if path.name.startswith("."):
+        return
+    if path.suffix != ".sqfs" or not _is_ours(found):
         yield _of_layer("I9", path.name, "is not a file of root's alone that nobody can write to")
     elif row is None:
         if path.name not in rows.named:
@@ -117,10 +116,3 @@ def _is_ours(found: os.stat_result) -> bool:
 
 def _of_blob(digest: Digest, problem: str) -> Violation:
     return Violation(invariant="I1", kind="blob", name=digest.short, problem=problem)
-
-
-def _partial_blobs(config: EngineConfig) -> Iterator[Violation]:
-    for path in config.blobs.glob("*/.*"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.lstat().st_mtime > _SYNCED_S:
-                yield Violation(invariant="I2", kind="blob", name=path.name, problem="is partial")

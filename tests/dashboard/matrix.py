@@ -88,6 +88,10 @@ ROUTES: dict[str, Route] = {
     "network-remove": write(404, HEX),
     "network-connect": write(404, HEX, container="web"),
     "network-disconnect": write(404, HEX, container="web"),
+    "container-copy-out": write(404, HEX, path="/etc"),
+    "container-copy-in": write(404, HEX, path="/etc"),
+    "container-copy": read(404, HEX, KEY),
+    "container-copy-start": write(404, HEX, KEY),
     "container-shell": write(404, HEX),
     "exec-end": write(404, HEX),
     "terminals": read(),
@@ -140,6 +144,8 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.VolumeList: (Permission.VOLUME_VIEW, ["volume", "ls"]),
     requests.VolumeRemove: (Permission.VOLUME_REMOVE, ["volume", "rm", "quiet_harbour"]),
     requests.VolumePrune: (Permission.VOLUME_REMOVE, ["volume", "prune", "--force"]),
+    requests.CopyIn: (Permission.CONTAINER_COPY, ["cp", "notes", "calm_fulton:/notes"]),
+    requests.CopyOut: (Permission.CONTAINER_COPY, ["cp", "calm_fulton:/notes", "notes"]),
     requests.VolumeBackup: (Permission.VOLUME_BACKUP, ["volume", "backup", "quiet_harbour"]),
     requests.VolumeRestore: (Permission.VOLUME_RESTORE, ["volume", "restore", "quiet_harbour"]),
     requests.NetworkCreate: (Permission.NETWORK_CREATE, ["network", "create", "front"]),
@@ -189,6 +195,8 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "container-update": ("container", _OPERATORS),
     "container-shell": ("container", _OPERATORS),
     "exec-end": ("exec", _OPERATORS),
+    "container-copy-out": ("container", _OPERATORS),
+    "container-copy-in": ("container", _OPERATORS),
     "terminal": ("container", _ALL),
     "exec-terminal": ("exec", _ALL),
     "volume": ("volume", _ALL),
@@ -201,6 +209,8 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "network-disconnect": ("network", _OPERATORS),
 }
 # Named by a thing and a transfer, which is one person's own: nobody else's answers, in whatever team.
-OWN_ONLY = frozenset({"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel"})
+OWN_ONLY = frozenset(
+    {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
+)
 # Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
 EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,12 +51,15 @@ def taken(berth, program: str) -> Taken:
     )
 
 
+OF_THE_PROCESS = {*Taken.__annotations__, "reconcile_ms"}
+
+
 def checked(berth) -> dict:
     """What the engine has; nothing may be wrong."""
     done = berth.run_command("system", "check", "--format", "json")
     said = json.loads(done.stdout)
     assert (done.returncode, said["findings"]) == (0, []), done.stdout
-    return {name: count for name, count in said["figures"].items() if name not in Taken.__annotations__}
+    return {name: count for name, count in said["figures"].items() if name not in OF_THE_PROCESS}
 
 
 @pytest.fixture(scope="module")
@@ -119,3 +123,55 @@ def test_nothing_grows_in_some_rounds(berth):
 @pytest.mark.long
 def test_nothing_grows_in_a_thousand_rounds(berth):
     _through(berth, warm=50, count=1000)
+
+
+MANY = 100
+RECONCILE_S, LIST_S = 2.0, 1.0  # F49
+
+
+def rounds_ms(berth) -> list[int]:
+    """What some rounds of the reconciler took, of the clock's own reckoning."""
+    found = []
+    for _ in range(5):
+        time.sleep(2.5)
+        found.append(json.loads(berth.ok("system", "check", "--format", "json"))["figures"]["reconcile_ms"])
+    return found
+
+
+@pytest.mark.long
+@pytest.mark.fault("F49")
+def test_a_hundred_containers_are_looked_after_in_time_and_leave_nothing(berth):
+    """All at once, by eight connections: started, listed, looked at, removed."""
+    empty = checked(berth)
+
+    def start(number: int) -> None:
+        with Door(berth) as door:
+            code, said = door.run(
+                "run", "-d", "--name", f"many-{number}", "--restart", "always", IMAGE, "sleep", "1000"
+            )
+            assert code == 0, said
+
+    with ThreadPoolExecutor(8) as pool:
+        began = time.monotonic()
+        list(pool.map(start, range(MANY)))
+        started_s = time.monotonic() - began
+    assert berth.ok("ps", "-q").count("\n") == MANY
+    with berth.browser() as person:
+        began = time.monotonic()
+        assert person.get("/containers/").status_code == 200
+        listed_s = time.monotonic() - began
+    began = time.monotonic()
+    had = checked(berth)
+    checked_s = time.monotonic() - began
+    took_ms = rounds_ms(berth)
+    began = time.monotonic()
+    berth.ok("rm", "-f", *(f"many-{number}" for number in range(MANY)), timeout_s=300)
+    removed_s = time.monotonic() - began
+    print(f"{MANY} started in {started_s:.1f} s, removed in {removed_s:.1f} s")
+    print(f"page {listed_s:.2f} s, check {checked_s:.2f} s, reconciling {took_ms} ms")
+    assert (had["network_namespaces"], had["monitors"], had["interfaces"]) == (MANY, MANY, MANY)
+    assert started_s < 180
+    assert listed_s < LIST_S
+    assert max(took_ms) < RECONCILE_S * 1000
+    assert checked(berth) == empty
+    berth.assert_clean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import make_berth
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.services]
 
@@ -31,12 +33,6 @@ def check(berth, *flags: str) -> dict:
     return found
 
 
-def lines(berth, *flags: str) -> list[str]:
-    return [
-        " ".join(one[k] for k in ("invariant", "kind", "name", "problem")) for one in check(berth, *flags)["findings"]
-    ]
-
-
 def test_a_berth_with_everything_in_use_is_clean(berth):
     berth.ok("network", "create", "front")
     berth.ok("run", "-d", "--name", "web", "-p", "8080", "ubuntu:14.04", "sleep", "1000")
@@ -52,74 +48,77 @@ def test_a_berth_with_everything_in_use_is_clean(berth):
     berth.ok("unpause", "data")
 
 
-def test_what_is_left_of_what_does_not_run_is_found_and_mended(berth):
-    ended = Path(berth.container_folder(berth.ok("ps", "-aq", "-f", "name=ended").strip()))
-    place = ended / "rootfs" / "merged"
+@contextlib.contextmanager
+def planted(berth, ended: Path):
+    """One of each: what a run, a download, a writer, an older database and a bad disk may leave. By their names in findings."""
+    long_ago = time.time() - 3 * 3600
+    place, group = ended / "rootfs" / "merged", "f" * 64
     subprocess.run(["mount", "-t", "tmpfs", "leftover", str(place)], check=True)
-    group = "f" * 64
     for top in [path for path in Path("/sys/fs/cgroup").iterdir() if (path / f"berth-{berth.tag}").is_dir()]:
         (top / f"berth-{berth.tag}" / group).mkdir()
-    try:
-        found = check(berth, "--repair")
-        said = {(one["invariant"], one["kind"], one["name"]) for one in found["repaired"]}
-        assert {("I3", "mount", str(place)), ("I3", "control group", "f" * 12)} <= said
-        assert found["findings"] == []
-    finally:
-        subprocess.run(["umount", str(place)], check=False, capture_output=True)
-
-
-def test_a_damaged_layer_is_found_by_reading_it(berth):
-    layer = max((berth.data / "layers").iterdir(), key=lambda path: path.stat().st_size)
-    whole = layer.read_bytes()
-    try:
-        with open(layer, "r+b") as file:
-            file.seek(len(whole) // 2)
-            file.write(bytes([whole[len(whole) // 2] ^ 1]))
-        assert lines(berth) == []
-        assert lines(berth, "--deep") == [
-            f"I1 layer {layer.name} has other bytes than when it was written; pull its image again"
-        ]
-        layer.rename(layer.with_name("aside"))
-        assert f"I1 layer {layer.name} is not there; pull its image again" in lines(berth)
-    finally:
-        (berth.data / "layers" / "aside").rename(layer)
-        with open(layer, "r+b") as file:
-            file.write(whole)
-    assert lines(berth, "--deep") == []
-
-
-def test_what_has_no_row_is_an_orphan_and_stays(berth):
-    folder, volume = berth.data / "containers" / ("e" * 64), berth.data / "volumes" / "strange"
-    for path in (folder, volume):
+    partial, download = berth.data / "layers" / ".abc.sqfs.01234567", berth.data / "ingest" / f"sha256:{'a' * 64}"
+    socket, published = ended / "io" / "attach", berth.run / "ports" / ended.name
+    for path in (partial, download, socket, published):
+        path.touch()
+    for path in (partial, download):
+        os.utime(path, (long_ago, long_ago))
+    orphans = [berth.data / "containers" / ("e" * 64), berth.data / "volumes" / "strange"]
+    for path in orphans:
         path.mkdir(mode=0o700)
         (path / "work").write_text("somebody's")
+    layer = max((berth.data / "layers").glob("*.sqfs"), key=lambda path: path.stat().st_size)
+    whole = layer.read_bytes()
+    with open(layer, "r+b") as file:
+        file.seek(len(whole) // 2)
+        file.write(bytes([whole[len(whole) // 2] ^ 1]))
     try:
-        found = check(berth, "--repair")
-        assert sorted((one["kind"], one["is_orphan"]) for one in found["findings"]) == [
-            ("container", True),
-            ("volume", True),
-        ]
-        assert all((path / "work").read_text() == "somebody's" for path in (folder, volume))
+        yield {
+            "mended": {
+                ("I2", "file", f"layers/{partial.name}"),
+                ("I3", "control group", group[:12]),
+                ("I3", "mount", str(place)),
+                ("I3", "socket", f"{ended.name[:12]}/attach"),
+                ("I6", "file", f"ingest/{download.name}"),
+            },
+            "orphans": {("I4", "container", "e" * 12), ("I4", "volume", "strange")},
+            "damage": {("I1", "layer", layer.name)},
+        }
+        assert not any(path.exists() for path in (partial, download, socket, published))
+        assert [(path / "work").read_text() for path in orphans] == ["somebody's"] * 2
     finally:
-        for path in (folder, volume):
+        subprocess.run(["umount", str(place)], check=False, capture_output=True)
+        for path in orphans:
             (path / "work").unlink()
             path.rmdir()
-    assert lines(berth) == []
+        with open(layer, "r+b") as file:
+            file.write(whole)
 
 
-def test_a_download_that_nobody_wants_any_more_is_found_and_goes(berth):
-    path = berth.data / "ingest" / f"sha256:{'a' * 64}"
-    path.touch()
-    os.chown(path, *(getattr((berth.data / "ingest").stat(), name) for name in ("st_uid", "st_gid")))
-    long_ago = time.time() - 3 * 3600
-    os.utime(path, (long_ago, long_ago))
-    found = check(berth, "--repair")
-    assert [(one["invariant"], one["name"]) for one in found["repaired"]] == [("I6", f"ingest/{path.name}")]
-    assert not path.exists()
+def named(findings) -> set[tuple[str, str, str]]:
+    return {(one["invariant"], one["kind"], one["name"]) for one in findings}
+
+
+def test_everything_wrong_is_found_what_can_be_is_mended_and_what_has_no_row_stays(berth):
+    ended = berth.container_folder(berth.ok("ps", "-aq", "-f", "name=ended").strip())
+    with planted(berth, ended) as wrong:
+        found = check(berth, "--repair", "--deep")
+        assert named(found["repaired"]) >= wrong["mended"]
+        assert named(found["findings"]) == wrong["orphans"] | wrong["damage"]
+        assert named(one for one in found["findings"] if one["is_orphan"]) == wrong["orphans"]
+    done = berth.run_command("system", "check", "--deep")
+    assert (done.returncode, done.stdout) == (0, "Everything is as it must be.\n")
+
+
+def test_interfaces_of_nobody_go_by_themselves(berth):
+    names = [f"v{berth.tag}abc", f"br-{berth.tag}0999"]
+    subprocess.run(["ip", "link", "add", names[0], "type", "veth", "peer", "name", f"w{berth.tag}x"], check=True)
+    subprocess.run(["ip", "link", "add", names[1], "type", "bridge"], check=True)
+    until("they are gone", lambda: not any(Path(f"/sys/class/net/{name}").exists() for name in names))
+    assert check(berth)["findings"] == []
 
 
 def test_a_container_without_its_control_group_network_or_monitor_is_noticed(berth):
     """Rows that say so and a reality that does not: the reconciler ends such a container, and then nothing is left."""
     os.kill(berth.monitor_pid(berth.ok("ps", "-q", "-f", "name=web").strip()), 9)
     berth.wait_state("web", "exited")
-    assert lines(berth, "--repair") == []
+    assert check(berth)["findings"] == []

@@ -34,10 +34,11 @@ def test_both_languages_show_the_same_pictures_and_settings():
 
 def test_each_decision_has_a_number_of_its_own_and_a_link_that_leads_to_it():
     decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
-    assert [int(path.name[:4]) for path in decisions] == list(range(1, len(decisions) + 1))
+    numbers = {int(path.name[:4]) for path in decisions}
+    assert len(numbers) == len(decisions)
     assert [path.name for path in decisions if not path.read_text().startswith(f"# {int(path.name[:4])}. ")] == []
     named = {int(number) for number in re.findall(r"ADR (\d+)", (ROOT / "ARCHITECTURE.md").read_text())}
-    assert named <= set(range(1, len(decisions) + 1))
+    assert named <= numbers
 
 
 @pytest.mark.parametrize("path", [*PAGES, "ARCHITECTURE.md", *map(str, sorted((ROOT / "docs").glob("*.md")))])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 HEADER = struct.Struct(">BIQ")
 PATIENCE_S = 120.0
-DETACHED = 4000
+IN_ORDER = 4000
 
 
 class Door:
@@ -91,6 +91,6 @@ class Door:
                     )
         finally:
             stream.close()
-        if leaves and stream.close_code == DETACHED:  # what it said last is lost when we speak while it closes
-            return "detached", None, ""
+        if stream.close_code == IN_ORDER:  # what it said last is lost when we speak while it closes; the door knows
+            return ("detached" if leaves else "exited"), None, said.decode(errors="replace")
         raise AssertionError(f"the stream closed: {stream.close_code} {stream.close_reason}")

@@ -5,6 +5,7 @@ import htmx from "htmx.org";
 import { ask, toast } from "./dialogs";
 import { el } from "./dom";
 import { post } from "./requests";
+import { tarOf } from "./tar";
 import { NotArrived, sendFile } from "./upload";
 import { humanSize, say } from "./words";
 
@@ -20,10 +21,12 @@ export function startTransfers(): void {
   });
   document.addEventListener("change", (event) => {
     const input = event.target;
-    if (!(input instanceof HTMLInputElement) || input.dataset["restore"] === undefined) return;
+    if (!(input instanceof HTMLInputElement)) return;
+    const act = input.dataset["restore"] !== undefined ? restore : input.dataset["put"] !== undefined ? put : null;
+    if (act === null) return;
     const file = input.files?.[0];
     input.value = ""; // the same file may be chosen again
-    if (file !== undefined) void restore(input, file);
+    if (file !== undefined) void act(input, file);
   });
   document.body.addEventListener("htmx:afterSettle", startDownloads);
 }
@@ -45,31 +48,47 @@ async function restore(input: HTMLInputElement, file: File): Promise<void> {
     danger: true,
   });
   const place = document.getElementById("volume-transfer");
-  if (!yes || place === null) return;
-  const begun = await post(input.dataset["restore"] ?? "", {});
+  if (yes && place !== null) await carry(place, input.dataset["restore"] ?? "", {}, file, file.name, say("upload-lost"));
+}
+
+/** One file, or a tar to be unpacked, into a container. */
+async function put(input: HTMLInputElement, file: File): Promise<void> {
+  const place = document.getElementById("copy");
+  const form = input.form;
+  if (place === null || !form?.reportValidity()) return;
+  const fields = new FormData(form);
+  const plain = fields.get("plain") === null ? "0" : "1";
+  const path = fields.get("path");
+  const asked = { path: typeof path === "string" ? path : "", plain };
+  await carry(place, input.dataset["put"] ?? "", asked, plain === "1" ? file : tarOf(file), file.name, say("put-lost"));
+}
+
+/** Ask for a place, send, have it taken up, and show how it is. */
+async function carry(place: HTMLElement, where: string, asked: Record<string, string>, content: Blob, name: string, lost: string): Promise<void> {
+  const begun = await post(where, asked);
   if (!begun.ok) {
     toast(begun.message, "error");
     return;
   }
   const { path, start, shown } = begun.body as { path: string; start: string; shown: string };
   try {
-    await send(place, path, file);
+    await send(place, path, content, name);
   } catch (error) {
     place.replaceChildren();
-    if (place.isConnected && !(error instanceof Stopped)) toast((error instanceof NotArrived && error.message) || say("upload-lost"), "error");
+    if (place.isConnected && !(error instanceof Stopped)) toast((error instanceof NotArrived && error.message) || lost, "error");
     return;
   }
-  const asked = await post(start, {});
-  if (!asked.ok) toast(asked.message, "error");
-  await htmx.ajax("get", shown, { target: "#volume-transfer", swap: "innerHTML" });
+  const taken = await post(start, asked);
+  if (!taken.ok) toast(taken.message, "error");
+  await htmx.ajax("get", shown, { target: place, swap: "innerHTML" });
 }
 
 /** Ends with the page's main part: who goes elsewhere breaks it off. */
-async function send(place: HTMLElement, path: string, file: File): Promise<void> {
+async function send(place: HTMLElement, path: string, content: Blob, name: string): Promise<void> {
   const url = new URL(path, location.href);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
   const socket = new WebSocket(url);
-  const bar = el("progress", { class: "total", max: "100", "aria-label": say("uploading", { file: file.name }) });
+  const bar = el("progress", { class: "total", max: "100", "aria-label": say("uploading", { file: name }) });
   const text = el("p", { class: "text-sm" });
   let isStopped = false;
   const stopNow = (): void => {
@@ -78,13 +97,13 @@ async function send(place: HTMLElement, path: string, file: File): Promise<void>
   };
   const stop = el("button", { type: "button", class: "btn btn-sm", click: stopNow }, say("cancel"));
   const show = (bytes: number): void => {
-    bar.value = file.size > 0 ? (100 * bytes) / file.size : 100;
-    text.textContent = `${say("uploading", { file: file.name })} ${humanSize(bytes)} / ${humanSize(file.size)}`;
+    bar.value = content.size > 0 ? (100 * bytes) / content.size : 100;
+    text.textContent = `${say("uploading", { file: name })} ${humanSize(bytes)} / ${humanSize(content.size)}`;
   };
   place.replaceChildren(el("section", { class: "card-plain" }, el("div", { class: "grid gap-3 p-4" }, text, bar, el("div", {}, stop))));
   show(0);
   try {
-    await sendFile(socket, file, show, () => place.isConnected);
+    await sendFile(socket, content, show, () => place.isConnected);
   } catch (error) {
     throw isStopped ? new Stopped() : error;
   }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from datetime import timedelta
 from types import SimpleNamespace
@@ -146,6 +147,26 @@ def test_what_may_work_later_is_tried_again_with_growing_pauses_and_then_fails(s
         Job.objects.update(not_before=timezone.now() - timedelta(seconds=1))
     runner.run(job.pk)
     assert (row(job).state, row(job).attempts) == (JobState.FAILED, 3)
+
+
+@pytest.mark.fault("F47")
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EAGAIN, "Resource temporarily unavailable"),
+     RuntimeError("can't start new thread")],
+)  # fmt: skip
+def test_a_worker_without_room_says_so_and_tries_again_where_that_is_done(sent, person, kind, error):
+    def work(_context):
+        raise error
+
+    kind(work, retries=0)
+    job = services.submit("test", {}, requester=person)
+    runner.run(job.pk)
+    assert (row(job).state, row(job).error_code, row(job).error) == (JobState.FAILED, "host-full", runner.NO_ROOM)
+    kind(work, retries=1)
+    job = services.submit("test", {}, requester=person)
+    runner.run(job.pk)
+    assert row(job).state == JobState.QUEUED
 
 
 @pytest.mark.fault("F21")

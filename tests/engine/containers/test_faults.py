@@ -17,6 +17,7 @@ import time
 import pytest
 
 from engine.api import Engine
+from engine.containers.folder import ContainerFolder
 from engine.containers.lifecycle import STEPS
 from engine.containers.record import Record, read_record, write_record
 from engine.containers.states import State
@@ -203,6 +204,21 @@ def test_with_monitor_and_container_killed_the_code_is_unknown_and_never_zero(la
         assert found.exit.code is None
         assert restarted.sweep({container_id}).cleaned == (container_id,)
         assert restarted.observe(container_id).exit.code is None
+
+
+@pytest.mark.fault("F42")
+def test_a_run_that_ends_after_the_clock_was_set_back_does_not_end_before_it_began(lab, restarted):
+    container_id = lab.create("/bin/sh", "-c", "exit 6")
+    lab.engine.start(container_id)
+    began = read_record(lab.config.container(container_id) / "state.json").started_at
+    lab.wait_for(container_id, State.EXITED)
+    os.utime(ContainerFolder(lab.config, container_id).bundle.exits / container_id, (0, 0))
+    (lab.config.container(container_id) / "state.json").write_text(
+        json.dumps(json.loads((lab.config.container(container_id) / "state.json").read_text()) | {"exit": None})
+    )
+    assert restarted.observe(container_id).exit.finished_at >= began
+    assert restarted.observe(container_id).exit.code == 6
+    lab.take_away(container_id)
 
 
 @pytest.mark.fault("F20")

@@ -6,8 +6,12 @@ import threading
 
 import pytest
 
+from engine.config import Limits
+from engine.errors import RequestRefused
 from engine.kernel import cgroups, mounts
 from engine.kernel.cgroups import Mode
+from engine.runtime import shares
+from engine.runtime.policy import Policy
 
 V1 = """\
 31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw
@@ -102,6 +106,21 @@ def test_kills_for_want_of_memory_are_counted(group):
     process.communicate(b"\n", timeout=30)
     assert process.returncode == -9
     assert cgroups.oom_kills(group) == 1
+
+
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize(
+    "asked", [{"cpus": "0"}, {"memory_swap_bytes": 1 << 27}, {"memory_reservation_bytes": 1 << 25}]
+)
+def test_what_a_recorded_host_cannot_enforce_is_refused_with_the_reason(monkeypatch, tmp_path, asked):
+    """A hybrid host without cpuset, blkio and the accounting of swap."""
+    text = HYBRID.replace("/sys/fs/cgroup", str(tmp_path))
+    monkeypatch.setattr(mounts, "mountinfo", lambda: mounts.parse_mountinfo(text))
+    assert cgroups.controllers() == {"cpu", "cpuacct", "memory"}
+    facts = shares.share_facts.__wrapped__()
+    assert not facts.rates
+    with pytest.raises(RequestRefused, match="This kernel cannot"):
+        shares.refuse_unfit_shares(shares.SharesRequest(**asked), 1 << 26, Policy(), facts, Limits())
 
 
 V2_FILES = {"cgroup.controllers": "cpu memory pids\n", "memory.events": "low 0\nhigh 3\nmax 9\noom 2\noom_kill 1\n"}

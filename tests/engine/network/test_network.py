@@ -219,10 +219,12 @@ def test_flushed_rules_stop_all_forwarding_and_are_restored(network, host, one, 
         "nft flush chain inet {table} input",
         "nft flush set bridge {table} ports",
         "nft delete table bridge {table}",
+        "ip link add {bridge}0999 type bridge",
+        "ip link add v{tag}abc type veth peer name strange",
     ],
 )
 def test_damage_is_noticed_and_repaired_under_running_containers(network, host, config, one, addresses, damage):
-    command = damage.format(bridge=config.bridge, table=config.table)
+    command = damage.format(bridge=config.bridge, table=config.table, tag=config.tag)
     assert program(host.netns, *command.split()).returncode == 0
     assert not host.run(network.is_intact)
     host.run(network.ensure)

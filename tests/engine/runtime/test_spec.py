@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -172,6 +173,14 @@ def test_shared_memory_has_its_size():
 def test_hostname_and_names_come_from_the_id_or_the_request():
     assert make_spec()["hostname"] == ID[:12]
     assert make_spec(hostname="web")["hostname"] == "web"
+
+
+@pytest.mark.fault("F46")
+@pytest.mark.parametrize("missing", ["cpu", "memory", "pids"])
+def test_a_host_that_cannot_limit_a_container_makes_none(missing):
+    poor = replace(HOST, controllers=HOST.controllers - {missing})
+    with pytest.raises(RequestRefused, match=f"its control groups have no {missing} controller"):
+        make_spec(host=poor)
 
 
 def test_limits_default_to_the_settings_and_to_no_more_than_the_host_has():
