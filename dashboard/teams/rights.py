@@ -35,6 +35,7 @@ _VIEWER = frozenset(
     | {Permission.TERMINAL_OPEN, Permission.TERMINAL_OTHERS}
 )
 _OPERATOR = _VIEWER | {
+    Permission.CONTAINER_COPY,
     *(
         Permission.IMAGE_PULL,
         Permission.CONTAINER_RUN,
