@@ -10,7 +10,15 @@ if TYPE_CHECKING:
 
 VERSION_FLAGS = ("-v", "--version")
 RUNS = ("run", "create")
+TEAM = "--team"  # the server reads it; here only what stands behind it is wanted
 BROKEN_PIPE = 141
+
+
+def _verb(argv: Sequence[str]) -> str:
+    words = list(argv)
+    if words and words[0].partition("=")[0] == TEAM:
+        del words[: 1 if "=" in words[0] else 2]
+    return words[0] if words else ""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,6 +39,6 @@ def main(argv: Sequence[str]) -> int:
         return Session(locate()).run(argv)
     except Failed as error:
         os.write(2, f"{error}\n".encode())
-        return 125 if argv and argv[0] in RUNS else error.exit_code
+        return 125 if _verb(argv) in RUNS else error.exit_code
     except BrokenPipeError:
         return BROKEN_PIPE

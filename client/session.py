@@ -91,6 +91,7 @@ class Session:
             "cols": columns,
             "environment": named_environment(argv),
             "client": version_line(),
+            "team": os.environ.get("BERTH_TEAM", ""),
         }
 
     def _until_exit(self) -> int:

@@ -237,6 +237,7 @@ INSTALLED_APPS = [
     "dashboard.history",
     "dashboard.jobs",
     "dashboard.accounts",
+    "dashboard.teams",
     "dashboard.catalog",
     "dashboard.transfers",
     "dashboard.volumes",

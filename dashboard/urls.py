@@ -9,6 +9,7 @@ from dashboard.core.health import healthz
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("", include("dashboard.accounts.urls")),
+    path("", include("dashboard.teams.urls")),
     path("", include("dashboard.catalog.urls")),
     path("", include("dashboard.transfers.urls")),
     path("", include("dashboard.volumes.urls")),

@@ -24,7 +24,11 @@ SETUP_LIFE = timedelta(hours=24)
 _BYTES = 32
 
 
-def _hash(secret: str) -> str:
+def new_secret() -> str:
+    return secrets.token_urlsafe(_BYTES)
+
+
+def hashed(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
@@ -40,8 +44,8 @@ def new_setup_secret() -> str | None:
         Token.objects.filter(purpose=SETUP).delete()
         if has_administrator():
             return None
-        secret = secrets.token_urlsafe(_BYTES)
-        Token.objects.create(purpose=SETUP, sha256=_hash(secret), expires_at=timezone.now() + SETUP_LIFE)
+        secret = new_secret()
+        Token.objects.create(purpose=SETUP, sha256=hashed(secret), expires_at=timezone.now() + SETUP_LIFE)
     return secret
 
 
@@ -49,7 +53,7 @@ def _usable(secret: str) -> Token | None:
     now = timezone.now()
     # One that would live longer than any was made while the host's clock was ahead; it would be worth something for years.
     alive = Q(expires_at=None) | Q(expires_at__gt=now, expires_at__lte=now + SETUP_LIFE)
-    return Token.objects.filter(alive, purpose=SETUP, sha256=_hash(secret), used_at=None).first()
+    return Token.objects.filter(alive, purpose=SETUP, sha256=hashed(secret), used_at=None).first()
 
 
 def check_setup(secret: str) -> None:
@@ -70,14 +74,14 @@ def make_first_administrator(secret: str, *, username: str, password: str) -> Us
     """
     with transaction.atomic():
         check_setup(secret)
-        if not Token.objects.filter(sha256=_hash(secret), used_at=None).update(used_at=timezone.now()):
+        if not Token.objects.filter(sha256=hashed(secret), used_at=None).update(used_at=timezone.now()):
             check_setup(secret)
         return User.objects.create_superuser(username=username, password=password)
 
 
 def new_host_secret() -> str:
     """A fresh secret for the host's root; the last one is worth nothing any more."""
-    secret = secrets.token_urlsafe(_BYTES)
+    secret = new_secret()
     with transaction.atomic():
         user, is_new = get_user_model().objects.get_or_create(
             username=HOST_USER, defaults={"is_superuser": True, "is_staff": False}
@@ -86,5 +90,5 @@ def new_host_secret() -> str:
             user.set_unusable_password()
             user.save()
         Token.objects.filter(purpose=HOST).delete()
-        Token.objects.create(purpose=HOST, sha256=_hash(secret), user=user)
+        Token.objects.create(purpose=HOST, sha256=hashed(secret), user=user)
     return secret

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from dashboard import gateway
 from dashboard.catalog.models import Image, Tag
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.teams import scope
 
 _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}\Z")
 _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})\Z")
@@ -26,6 +27,12 @@ def images_for(user: Requester) -> QuerySet[Image]:
     """All images that `user` may see, newest build first."""
     require(user, Permission.IMAGE_VIEW)
     return Image.objects.prefetch_related("tags").order_by("-built_at", "-pk")
+
+
+def users_counted(user: Requester) -> Count:
+    """An annotation of images: how many containers that `user` may know of stand on each."""
+    mine = scope.team_ids(user)
+    return Count("containers", distinct=True, filter=None if mine is None else Q(containers__team_id__in=mine))
 
 
 def familiar_name(tag: Tag) -> str:

@@ -15,7 +15,9 @@ from django.utils import timezone
 
 from dashboard.catalog.listing import PullCard, pull_card
 from dashboard.catalog.pulls import PULL
+from dashboard.core.gate import Requester
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
+from dashboard.teams import scope
 
 SHOWN_FOR = timedelta(minutes=15)
 FAILED_SHOWN = 2
@@ -31,11 +33,11 @@ class RecentPulls:
     more_failed: int
 
 
-def recent_pulls(session: SessionBase) -> RecentPulls:
-    live = _pulls().filter(state__in=LIVE_STATES)[:LIVE_SHOWN]
+def recent_pulls(session: SessionBase, user: Requester) -> RecentPulls:
+    live = _pulls(user).filter(state__in=LIVE_STATES)[:LIVE_SHOWN]
     asked_again = Job.objects.filter(kind=PULL, key=OuterRef("key"), created_at__gt=OuterRef("created_at"))
     failed = (
-        _pulls()
+        _pulls(user)
         .filter(~Exists(asked_again), state=JobState.FAILED, finished_at__gte=timezone.now() - SHOWN_FOR)
         .exclude(pk__in=session.get(_DISMISSED, []))
     )
@@ -45,8 +47,12 @@ def recent_pulls(session: SessionBase) -> RecentPulls:
     )
 
 
-def _pulls() -> QuerySet[Job]:
-    return Job.objects.filter(kind=PULL).select_related("requester").order_by("-created_at")
+def _pulls(user: Requester) -> QuerySet[Job]:
+    return (
+        scope.here(user, Job.objects.filter(kind=PULL), shared=scope.is_site_admin(user))
+        .select_related("requester")
+        .order_by("-created_at")
+    )
 
 
 def dismiss(session: SessionBase, job: Job) -> None:

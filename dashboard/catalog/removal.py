@@ -19,6 +19,7 @@ from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 SHORT = 12
 
@@ -59,7 +60,9 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
     require(user, Permission.IMAGE_REMOVE, image)
     with transaction.atomic():
         image = Image.objects.select_for_update().get(pk=image.pk)
-        lines = _by_name(found, image, force=force) if isinstance(found, Tag) else _by_id(image, force=force)
+        lines = (
+            _by_name(found, image, user, force=force) if isinstance(found, Tag) else _by_id(image, user, force=force)
+        )
         freed: list[Layer] = []
         if not image.tags.exists() and not image.containers.exists():
             more, freed = _delete(image)
@@ -69,9 +72,12 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
     return Removed(tuple(lines), job)
 
 
-def _users(image: Image) -> str:
-    """`container 0f3b… (happy_pike)`, or several."""
-    users = [f"{row.short_id} ({row.name})" for row in image.containers.order_by("created_at")]
+def _users(image: Image, user: Requester) -> str:
+    """`container 0f3b… (happy_pike)`, or several. Other teams' have no names here."""
+    seen = scope.seen(user, image.containers.order_by("created_at"))
+    users = [f"{row.short_id} ({row.name})" for row in seen]
+    if not users:
+        return "containers of other teams are"
     if len(users) == 1:
         return f"container {users[0]} is"
     return f"containers {', '.join(users[:-1])} and {users[-1]} are"
@@ -88,18 +94,18 @@ def _untag(tag: Tag) -> list[str]:
     return lines
 
 
-def _by_name(tag: Tag, image: Image, *, force: bool) -> list[str]:
+def _by_name(tag: Tag, image: Image, user: Requester, *, force: bool) -> list[str]:
     is_last = image.tags.count() == 1
     if is_last and not force and image.containers.exists():
         msg = (
             f'conflict: unable to remove repository reference "{shown_name(tag)}" (must force) - '
-            f"{_users(image)} using its referenced image {image}"
+            f"{_users(image, user)} using its referenced image {image}"
         )
         raise ImageInUse(msg)
     return _untag(tag)
 
 
-def _by_id(image: Image, *, force: bool) -> list[str]:
+def _by_id(image: Image, user: Requester, *, force: bool) -> list[str]:
     tags = list(image.tags.order_by("pk"))
     if len({(tag.registry, tag.repository) for tag in tags}) > 1 and not force:
         msg = (
@@ -111,7 +117,7 @@ def _by_id(image: Image, *, force: bool) -> list[str]:
         is_running = image.containers.filter(state__in=["starting", "running", "paused", "stopping"]).exists()
         how = "cannot be forced" if is_running or force else "must be forced"
         if is_running or not force or not tags:
-            msg = f"conflict: unable to delete {image} ({how}) - {_users(image)} using it"
+            msg = f"conflict: unable to delete {image} ({how}) - {_users(image, user)} using it"
             raise ImageInUse(msg)
     return [line for tag in tags for line in _untag(tag)]
 
@@ -148,4 +154,7 @@ def _chains_of_others(image: Image, lowest: int | None) -> set[str]:
 def _free(layers: list[Layer], user: Requester) -> Job | None:
     if not layers:
         return None
-    return jobs.submit(REMOVE_LAYERS, {"layers": [layer.pk for layer in layers]}, requester=user, queue="engine")
+    here = scope.current(user)
+    team_id = None if here is None else here.pk
+    params = {"layers": [layer.pk for layer in layers]}
+    return jobs.submit(REMOVE_LAYERS, params, requester=user, queue="engine", team_id=team_id)

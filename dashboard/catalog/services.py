@@ -5,11 +5,20 @@ from __future__ import annotations
 from dashboard import gateway
 from dashboard.catalog import pulls
 from dashboard.catalog.inspection import image_lines, inspect_image
-from dashboard.catalog.lookup import NoSuchImage, familiar_name, find_image, images_for, resolve_local, shown_name
+from dashboard.catalog.lookup import (
+    NoSuchImage,
+    familiar_name,
+    find_image,
+    images_for,
+    resolve_local,
+    shown_name,
+    users_counted,
+)
 from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 __all__ = [
     "ImageInUse",
@@ -26,11 +35,12 @@ __all__ = [
     "remove_image",
     "resolve_local",
     "shown_name",
+    "users_counted",
 ]
 
 
 def pull(reference_text: str, *, user: Requester, platform: str | None = None) -> Job:
-    """Pull an image, or join the pull of the same name that is under way.
+    """Pull an image, or join the team's pull of the same name that is under way.
 
     Raises:
         ReferenceInvalid: the name or the platform breaks its grammar; no job is made.
@@ -39,10 +49,13 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
     require(user, Permission.IMAGE_PULL)
     reference = gateway.parse(reference_text)
     gateway.parse_platform(platform or "")
+    here = scope.current(user)
+    team_id = None if here is None else here.pk  # one pull for each team; the layers are everybody's all the same
     return jobs.submit(
         pulls.PULL,
         {"reference": reference.familiar, "platform": platform or ""},
         requester=user,
-        key=f"pull:{reference.canonical}:{platform or ''}",
+        key=f"pull:{reference.canonical}:{platform or ''}:{team_id or ''}",
         queue="images",
+        team_id=team_id,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db.models import Count
+from typing import Any
+
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
@@ -21,6 +23,7 @@ from dashboard.core.many import MOST as MOST_AT_ONCE
 from dashboard.core.many import Refusal, listed, told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 _USERS_NAMED = 5
 
@@ -32,13 +35,13 @@ def catalog(request: HttpRequest) -> HttpResponse:
     context: dict[str, object] = {"query": query}
     part = request.GET.get("part")
     if part != "pulls":
-        images = services.images_for(request.user).annotate(user_count=Count("containers", distinct=True))
+        images = services.images_for(request.user).annotate(user_count=services.users_counted(request.user))
         context["rows"] = image_rows(images.prefetch_related("tags", "stack__layer"), query)
     if part == "found":
         return at_address(page(request, "catalog/rows.html", context), request)
     if part == "rows":
         return page(request, "catalog/rows.html", context)
-    context["pulls"] = recent_pulls(request.session)
+    context["pulls"] = recent_pulls(request.session, request.user)
     return page(request, "catalog/pulls.html" if part == "pulls" else "catalog/list.html", context)
 
 
@@ -54,7 +57,7 @@ def pull(request: HttpRequest) -> HttpResponse:
 @require_POST
 def pull_again(request: HttpRequest, job_id: int) -> HttpResponse:
     """The same pull once more: name and platform as they were asked for."""
-    before = get_object_or_404(Job, pk=job_id, kind=PULL)
+    before = get_object_or_404(scope.seen(request.user, Job.objects.filter(kind=PULL)), pk=job_id)
     require(request.user, Permission.IMAGE_PULL)
     asked = before.params
     job = services.pull(str(asked["reference"]), user=request.user, platform=str(asked.get("platform") or "") or None)
@@ -63,7 +66,7 @@ def pull_again(request: HttpRequest, job_id: int) -> HttpResponse:
 
 @require_POST
 def pull_dismiss(request: HttpRequest, job_id: int) -> HttpResponse:
-    job = get_object_or_404(Job, pk=job_id, kind=PULL)
+    job = get_object_or_404(scope.seen(request.user, Job.objects.filter(kind=PULL)), pk=job_id)
     require(request.user, Permission.IMAGE_VIEW)
     dismiss(request.session, job)
     return _recent(request) if is_htmx(request) else redirect("catalog")
@@ -79,7 +82,7 @@ def _pulling(request: HttpRequest, job: Job) -> HttpResponse:
 
 
 def _recent(request: HttpRequest) -> HttpResponse:
-    return page(request, "catalog/pulls.html", {"pulls": recent_pulls(request.session)})
+    return page(request, "catalog/pulls.html", {"pulls": recent_pulls(request.session, request.user)})
 
 
 def _image(image_hex: str) -> Image:
@@ -100,9 +103,14 @@ def image(request: HttpRequest, image_hex: str) -> HttpResponse:
         "slabs": slabs_of(links),
         "links": _with_history(shown, links),
         "config": shown.config.get("config") or {},
-        "users": shown.containers.select_related("owner"),
+        "users": _seen_users(request, shown),
     }
     return page(request, "catalog/image.html", context)
+
+
+def _seen_users(request: HttpRequest, shown: Image) -> QuerySet[Any]:  # Any: containers, whose app is above this one
+    """The containers on it that this person may know of."""
+    return scope.seen(request.user, shown.containers.select_related("owner"))
 
 
 def _with_history(shown: Image, links: list[ImageLayer]) -> list[dict[str, object]]:
@@ -153,7 +161,8 @@ def _removed(request: HttpRequest, shown: Image, reference: str) -> list[str]:
     try:
         return services.remove_image(reference or shown.image_id, request.user, force=not reference and not is_used)
     except services.ImageInUse as error:
-        names = list(shown.containers.order_by("created_at").values_list("name", flat=True)[: _USERS_NAMED + 1])
-        users = ", ".join(names[:_USERS_NAMED] + ["…"] * (len(names) > _USERS_NAMED))
+        seen = _seen_users(request, shown).order_by("created_at")
+        names = list(seen.values_list("name", flat=True)[: _USERS_NAMED + 1])
+        users = ", ".join(names[:_USERS_NAMED] + ["…"] * (len(names) > _USERS_NAMED)) or _("of other teams")
         sentence = _("Nothing is removed. First remove the containers that use the image (%(containers)s).")
         raise DashboardError(sentence % {"containers": users}, status=409) from error

@@ -126,11 +126,11 @@ def _commands(quiet: set[int], keys: set[str]) -> Iterator[Violation]:
 
 
 def _volumes() -> Iterator[Violation]:
-    rows = dict(Volume.objects.values_list("name", "state"))
+    rows = dict(Volume.objects.values_list("key", "state"))
     for name in sorted(gateway.engine().list_volumes() - rows.keys()):
         yield _untrue("volume", name, "has no row; it is left alone", is_orphan=True)
     stuck = Volume.objects.exclude(state=VolumeState.READY).filter(updated_at__lt=timezone.now() - GRACE)
-    yield from _stuck("volume", ((row.name, row.state, row.name) for row in stuck))
+    yield from _stuck("volume", ((row.name, row.state, row.key) for row in stuck))
 
 
 def _networks() -> Iterator[Violation]:

@@ -40,7 +40,7 @@ async def each(console: Console, names: Sequence[str], act: Callable[[str], Awai
 
 
 async def _act(console: Console, name: str, ask: Callable[[Container], Job | None]) -> str:
-    container = await console.call(containers.find, name)
+    container = await console.call(containers.find, name, console.user)
     await finished(console, await console.call(ask, container))
     return f"{name}\n"
 
@@ -74,7 +74,7 @@ async def remove(console: Console, request: requests.Remove) -> int:
 
 
 async def rename(console: Console, request: requests.Rename) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     await console.call(containers.rename, container, console.user, request.new_name)
     return 0
 
@@ -116,7 +116,7 @@ async def remove_images(console: Console, request: requests.RemoveImages) -> int
 
 async def wait(console: Console, request: requests.Wait) -> int:
     async def one(name: str) -> str:
-        container = await console.call(containers.find, name)
+        container = await console.call(containers.find, name, console.user)
         await console.call(require, console.user, Permission.CONTAINER_VIEW, container)
         row = await until_down(console, container)
         return f"{UNKNOWN_CODE if row is None else containers.docker_exit_code(row)}\n"

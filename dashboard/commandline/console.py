@@ -63,6 +63,7 @@ class Console:
     columns: int = 80
     environment: Mapping[str, str] = field(default_factory=dict)
     client: str = ""
+    team: str = ""  # of BERTH_TEAM where the command line runs; "" is the person's own choice
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended_streams: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
     files: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)

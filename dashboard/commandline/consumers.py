@@ -12,6 +12,7 @@ from dashboard.core import events
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.core.gate import Permission
 from dashboard.grammar import UsageError, split_line, without_program
+from dashboard.teams import scope
 
 MAX_SIZE = 1000
 WORDS_LIMIT = 10_000
@@ -102,6 +103,7 @@ class CommandConsumer(GuardedConsumer):
             columns=_size(frame, "cols", 80),
             environment=_environment(frame),
             client=str(frame.get("client", ""))[:200],
+            team={"all": scope.ALL}.get(team := str(frame.get("team", ""))[:100], team),
         )
         self._task = asyncio.create_task(self._execute(self._console, words))
 

@@ -19,7 +19,7 @@ FROM_TERMINAL = "the standard input is a terminal: redirect a tar into it"
 
 
 async def copy_out(console: Console, request: requests.CopyOut) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     _refuse_here(console, container.name)
     if request.local == STREAM and console.tty_out:
         raise DashboardError(TO_TERMINAL)
@@ -39,7 +39,7 @@ async def copy_out(console: Console, request: requests.CopyOut) -> int:
 
 
 async def copy_in(console: Console, request: requests.CopyIn) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     _refuse_here(console, container.name)
     if request.local == STREAM and console.tty:
         raise DashboardError(FROM_TERMINAL)

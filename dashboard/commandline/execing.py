@@ -25,7 +25,7 @@ DETACHED = 1  # Docker's `exec` takes the detach keys for a failure, unlike its 
 
 async def execute(console: Console, request: requests.Exec) -> int:
     """The command's own exit code; 126 or 127 when it could not be started; 1 when there is no container to run it in."""
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     await console.call(require, console.user, Permission.CONTAINER_EXEC, container)
     options = await with_variables(console, request.options, request.files)
     if options.tty and options.interactive and not console.tty:

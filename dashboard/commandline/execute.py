@@ -21,14 +21,16 @@ from dashboard.commandline import (
     running,
     showing,
     storing,
+    teaming,
     transferring,
 )
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
-from dashboard.grammar import UsageError, parse, requests
+from dashboard.grammar import UsageError, parse, requests, split_team
 from dashboard.grammar.errors import PROGRAM
 from dashboard.jobs.services import JobFailed
+from dashboard.teams import scope
 
 log = logging.getLogger(__name__)
 INTERRUPTED = 130
@@ -84,6 +86,18 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.NetworkPrune: pruning.networks_prune,
     requests.NetworkConnect: networking.connect,
     requests.NetworkDisconnect: networking.disconnect,
+    requests.TeamList: teaming.listing,
+    requests.TeamCreate: teaming.create,
+    requests.TeamRemove: teaming.remove,
+    requests.TeamUse: teaming.use,
+    requests.TeamMembers: teaming.members,
+    requests.TeamAdd: teaming.add,
+    requests.TeamDismiss: teaming.dismiss,
+    requests.TeamRole: teaming.role,
+    requests.UserList: teaming.people,
+    requests.UserCreate: teaming.create_people,
+    requests.UserActive: teaming.set_active,
+    requests.UserReset: teaming.reset,
     requests.SystemCheck: checking.check,
 }
 
@@ -110,6 +124,9 @@ async def execute(console: Console, words: Sequence[str]) -> int:
     """Run one command to its end. Every failure is told to the console; only the exit code comes back."""
     verb = ""
     try:
+        team, words = split_team(words)
+        if team or console.team:
+            await console.call(scope.act_in, console.user, team or console.team)
         request = parse(words)
         verb = type(request).__name__.lower()
         refuse_keys(getattr(request, "detach_keys", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from dashboard.commandline.console import Console
@@ -13,6 +14,7 @@ from dashboard.grammar import requests
 from dashboard.grammar.events import EventLine, EventPrinter
 from dashboard.history.models import Event
 from dashboard.history.services import TOPIC, Reader
+from dashboard.teams import scope
 
 
 async def events(console: Console, request: requests.Events) -> int:
@@ -21,8 +23,12 @@ async def events(console: Console, request: requests.Events) -> int:
     since_ns, until_ns = said.get("since"), said.get("until")
     printer = EventPrinter(request.format, timezone.get_current_timezone())
     first_ns = since_ns if since_ns is not None or until_ns is None else 0
+
+    def chosen(rows: QuerySet[Event]) -> QuerySet[Event]:
+        return scope.here(console.user, rows, shared=True)
+
     async with console.following(TOPIC) as feed:
-        reader = await console.call(Reader.since, first_ns, console.user, request.filters)
+        reader = await console.call(Reader.since, first_ns, console.user, request.filters, chosen)
         while True:
             is_past = until_ns is not None and time.time_ns() > until_ns
             found = await console.call(reader.read, until_ns)

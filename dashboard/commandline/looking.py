@@ -44,7 +44,9 @@ async def stats(console: Console, request: requests.Stats) -> int:
 
 
 def _stats_lines(console: Console, request: requests.Stats) -> list[StatsLine]:
-    rows = [containers.find(name) for name in request.names] or list(containers.containers_for(console.user))
+    rows = [containers.find(name, console.user) for name in request.names] or list(
+        containers.containers_for(console.user)
+    )
     for row in rows:
         require(console.user, Permission.CONTAINER_VIEW, row)
     newest = figures.newest()
@@ -65,7 +67,7 @@ def _result(job: Job | None, name: str) -> list[Any]:  # JSON of the handler's s
 
 
 async def top(console: Console, request: requests.Top) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     job = await finished(console, await console.call(containers.processes, container, console.user))
     lines = [ProcessLine.from_json(one) for one in _result(job, "processes")]
     now = Now(timezone.localtime(datetime.now(UTC)), host_memory())
@@ -74,7 +76,7 @@ async def top(console: Console, request: requests.Top) -> int:
 
 
 async def diff(console: Console, request: requests.Diff) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     job = await finished(console, await console.call(containers.changes, container, console.user))
     await console.out("".join(f"{kind} {path}\n" for kind, path in _result(job, "changes")))
     return 0

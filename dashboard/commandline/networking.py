@@ -31,7 +31,7 @@ async def listing(console: Console, request: requests.NetworkList) -> int:
 async def remove(console: Console, request: requests.NetworkRemove) -> int:
     async def one(name: str) -> str:
         try:
-            network = await console.call(networks.find, name)
+            network = await console.call(networks.find, name, console.user)
         except networks.NoSuchNetwork:
             if request.force:
                 return ""
@@ -43,7 +43,7 @@ async def remove(console: Console, request: requests.NetworkRemove) -> int:
 
 
 async def connect(console: Console, request: requests.NetworkConnect) -> int:
-    container = await console.call(containers.find, request.container)
+    container = await console.call(containers.find, request.container, console.user)
     choice = NetworkChoice(name=request.network, aliases=request.aliases, ip=request.ip)
     await finished(console, await console.call(containers.connect_network, console.user, container, choice))
     return 0
@@ -51,7 +51,7 @@ async def connect(console: Console, request: requests.NetworkConnect) -> int:
 
 async def disconnect(console: Console, request: requests.NetworkDisconnect) -> int:
     """`--force` is for a container that is gone, whose place in a network goes with it here."""
-    network = await console.call(networks.find, request.network)
-    container = await console.call(containers.find, request.container)
+    network = await console.call(networks.find, request.network, console.user)
+    container = await console.call(containers.find, request.container, console.user)
     await finished(console, await console.call(containers.disconnect_network, console.user, container, network))
     return 0

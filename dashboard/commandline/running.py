@@ -188,7 +188,7 @@ async def start(console: Console, request: requests.Start) -> int:
     code = 0
     for name in request.names:
         try:
-            await _start(console, await console.call(containers.find, name))
+            await _start(console, await console.call(containers.find, name, console.user))
         except (DashboardError, gateway.EngineError) as error:
             await console.err(f"Error: {error}")
             code = 1
@@ -201,7 +201,7 @@ async def _start_attached(console: Console, request: requests.Start) -> int:
     if len(request.names) > 1:
         msg = "you cannot start and attach multiple containers at once"
         raise DashboardError(msg, status=400)
-    container = await console.call(containers.find, request.names[0])
+    container = await console.call(containers.find, request.names[0], console.user)
     if container.tty and request.interactive and container.open_stdin and not console.tty:
         await console.err(NOT_A_TTY)
         return 1
@@ -215,7 +215,7 @@ async def _start_attached(console: Console, request: requests.Start) -> int:
 
 
 async def attach(console: Console, request: requests.Attach) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     await console.call(require, console.user, Permission.TERMINAL_OPEN, container)
     if container.state == ContainerState.PAUSED:
         msg = "You cannot attach to a paused container, unpause it first"
@@ -252,7 +252,7 @@ def moments(**said: str) -> dict[str, str]:
 
 
 async def logs(console: Console, request: requests.Logs) -> int:
-    container = await console.call(containers.find, request.name)
+    container = await console.call(containers.find, request.name, console.user)
     await console.call(require, console.user, Permission.TERMINAL_OPEN, container)
     if container.state == ContainerState.CREATED and await console.call(_log_position, container) == "start":
         return 0

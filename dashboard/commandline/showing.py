@@ -12,7 +12,6 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from django.conf import settings
-from django.db.models import Count
 from django.utils import timezone
 
 from dashboard import gateway
@@ -23,7 +22,7 @@ from dashboard.commandline.following import finished
 from dashboard.containers import services as containers
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, Requester, require
 from dashboard.core.shown import shown_mirrors
 from dashboard.grammar import binary_size, human_size, requests
 from dashboard.grammar.listing import render_containers, render_images, wants_sizes
@@ -61,7 +60,7 @@ async def _text(console: Console, text: str) -> int:
 
 async def images(console: Console, request: requests.Images) -> int:
     def render() -> str:
-        rows = catalog.images_for(console.user).annotate(user_count=Count("containers"))
+        rows = catalog.images_for(console.user).annotate(user_count=catalog.users_counted(console.user))
         return render_images(request, catalog.image_lines(rows, request), now=timezone.now())
 
     return await _text(console, await console.call(render))
@@ -69,7 +68,7 @@ async def images(console: Console, request: requests.Images) -> int:
 
 async def ps(console: Console, request: requests.Ps) -> int:
     def choose() -> list[Container]:
-        return containers.chosen_containers(containers.containers_for(console.user), request)
+        return containers.chosen_containers(containers.containers_for(console.user), request, console.user)
 
     rows = await console.call(choose)
     sizes = await _measured(console, rows) if wants_sizes(request) else {}
@@ -85,7 +84,7 @@ async def _measured(console: Console, rows: Sequence[Container]) -> dict[str, in
 
 async def port(console: Console, request: requests.Port) -> int:
     def render() -> str:
-        container = containers.find(request.name)
+        container = containers.find(request.name, console.user)
         require(console.user, Permission.CONTAINER_VIEW, container)
         lines = port_lines(containers.shown_ports(container), request.private)
         if not lines and request.private is not None:
@@ -106,7 +105,7 @@ async def _shapes(console: Console, rows: Sequence[Inspected], *, with_sizes: bo
         if isinstance(row, Volume):
             return volumes.inspect(row)
         if isinstance(row, Network):
-            return networks.inspect(row)
+            return networks.inspect(row, console.user)
         added = containers.inspect_sizes(row, sizes.get(row.container_id)) if with_sizes else {}
         return containers.inspect(row) | added
 
@@ -116,14 +115,19 @@ async def _shapes(console: Console, rows: Sequence[Inspected], *, with_sizes: bo
 class Kind(NamedTuple):
     """One kind of thing that `inspect` finds by a name: how, what is raised when there is none, who may see it."""
 
-    find: Callable[[str], Inspected]
+    find: Callable[[str, Requester], Inspected]
     missing: tuple[type[Exception], ...]
     permission: Permission
 
 
+def _image(name: str, _user: Requester) -> Image:
+    """Images are there for everybody."""
+    return catalog.find_image(name)
+
+
 _KINDS = {
     "container": Kind(containers.find, (containers.NoSuchContainer,), Permission.CONTAINER_VIEW),
-    "image": Kind(catalog.find_image, (catalog.NoSuchImage, gateway.ReferenceInvalid), Permission.IMAGE_VIEW),
+    "image": Kind(_image, (catalog.NoSuchImage, gateway.ReferenceInvalid), Permission.IMAGE_VIEW),
     "network": Kind(networks.find, (networks.NoSuchNetwork,), Permission.NETWORK_VIEW),
     "volume": Kind(volumes.find, (volumes.NoSuchVolume,), Permission.VOLUME_VIEW),
 }
@@ -132,7 +136,7 @@ _KINDS = {
 def _object(console: Console, name: str, kind: str) -> Inspected | None:
     for one in [_KINDS[kind]] if kind else _KINDS.values():
         with suppress(*one.missing):
-            found = one.find(name)
+            found = one.find(name, console.user)
             require(console.user, one.permission, found)
             return found
     return None

@@ -29,7 +29,7 @@ async def listing(console: Console, request: requests.VolumeList) -> int:
 async def remove(console: Console, request: requests.VolumeRemove) -> int:
     async def one(name: str) -> str:
         try:
-            volume = await console.call(volumes.find, name)
+            volume = await console.call(volumes.find, name, console.user)
         except volumes.NoSuchVolume:
             if request.force:
                 return f"{name}\n"

@@ -26,7 +26,7 @@ FROM_TERMINAL = "the standard input is a terminal: name a file (-i FILE), or red
 
 
 async def backup(console: Console, request: requests.VolumeBackup) -> int:
-    volume = await console.call(volumes.find, request.name)
+    volume = await console.call(volumes.find, request.name, console.user)
     _refuse_here(console, request.name)
     if console.tty_out and not request.output:
         raise DashboardError(TO_TERMINAL)
@@ -42,7 +42,7 @@ async def backup(console: Console, request: requests.VolumeBackup) -> int:
 
 
 async def restore(console: Console, request: requests.VolumeRestore) -> int:
-    volume = await console.call(volumes.find, request.name)
+    volume = await console.call(volumes.find, request.name, console.user)
     _refuse_here(console, request.name)
     if console.tty and not request.input:
         raise DashboardError(FROM_TERMINAL)

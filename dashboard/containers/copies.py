@@ -30,6 +30,7 @@ def begin_out(container: Container, user: Requester, path: str, *, follow: bool 
             user,
             Direction.OUT,
             permission=Permission.CONTAINER_COPY,
+            team_id=container.team_id,
             subject=container.container_id,
             filename=f"{path.rstrip('/').rpartition('/')[2] or container.name}.tar",
         )
@@ -45,7 +46,13 @@ def begin_in(container: Container, user: Requester) -> Transfer:
     """
     require(user, Permission.CONTAINER_COPY, container)
     _refuse_busy(container)
-    return transfers.begin(user, Direction.IN, permission=Permission.CONTAINER_COPY, subject=container.container_id)
+    return transfers.begin(
+        user,
+        Direction.IN,
+        permission=Permission.CONTAINER_COPY,
+        team_id=container.team_id,
+        subject=container.container_id,
+    )
 
 
 def put_in(
@@ -76,7 +83,9 @@ def cancel_in(arrived: Transfer) -> None:
 def _submit(kind: str, container: Container, user: Requester, transfer: Transfer, **params: object) -> Job:
     """Several copies of one container may go on at a time."""
     named = {"container_id": container.container_id, "transfer": transfer.key, **params}
-    return jobs.submit(kind, named, requester=user, key=f"{kind}:{transfer.key}", queue=QUEUE)
+    return jobs.submit(
+        kind, named, requester=user, key=f"{kind}:{transfer.key}", queue=QUEUE, team_id=container.team_id
+    )
 
 
 def _refuse_busy(container: Container) -> None:

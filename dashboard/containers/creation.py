@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard import gateway
@@ -27,6 +28,7 @@ from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.ports import MOST_PORTS
 from dashboard.grammar.values import is_container_name, is_hostname
 from dashboard.jobs.host import host_info
+from dashboard.teams import scope
 
 ATTEMPTS = 50
 NANO = 1_000_000_000
@@ -53,7 +55,8 @@ def create(user: Requester, options: ContainerOptions) -> Container:
         Denied: `user` may not.
     """
     require(user, Permission.CONTAINER_RUN)
-    refuse_impossible(options)
+    team_id = scope.owning(user)
+    refuse_impossible(options, user)
     options = _with_layer_size(options)
     image = find_image(options.image)
     refuse_ports(user, image, options)
@@ -61,18 +64,25 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     command_shown = shown_command(image, options)
     for attempt in range(ATTEMPTS):
         name = options.name or random_name(attempt)
-        if holder := Container.objects.filter(name=name).values_list("container_id", flat=True).first():
+        if holder := holder_of(name, team_id):
             if options.name:
                 raise NameTaken(name, holder)
             continue
         try:
-            made = _insert(user, replace(options, name=name), image.pk, command_shown)
+            made = _insert(user, replace(options, name=name), image.pk, command_shown, team_id)
         except IntegrityError:  # somebody took the name or the address between our look and our insert
             continue
-        publish("containers", {"t": "container", "id": made.container_id, "state": made.state, "name": made.name})
+        told = {"t": "container", "team": team_id, "id": made.container_id, "state": made.state, "name": made.name}
+        publish("containers", told)
         return made
     msg = _("No free name or address was found for the container. Try again.")
     raise DashboardError(msg, status=503)
+
+
+def holder_of(name: str, team_id: int | None) -> str | None:
+    """The id of the team's container of that name."""
+    rows = Container.objects.filter(name=name).filter(Q(team_id=team_id))
+    return rows.values_list("container_id", flat=True).first()
 
 
 def _with_layer_size(options: ContainerOptions) -> ContainerOptions:
@@ -84,7 +94,7 @@ def _with_layer_size(options: ContainerOptions) -> ContainerOptions:
     return replace(options, storage_bytes=gateway.engine_config().limits.writable_bytes or None)
 
 
-def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str) -> Container:
+def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_shown: str, team_id: int) -> Container:
     with transaction.atomic():
         image = Image.objects.select_for_update().filter(pk=image_pk).first()
         if image is None:
@@ -92,6 +102,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             raise DashboardError(msg, status=404)
         made = Container.objects.create(
             container_id=new_id(),
+            team_id=team_id,
             name=options.name,
             image=image,
             image_reference=options.image,
@@ -132,7 +143,7 @@ def refuse_name(name: str) -> None:
         raise _refuse(msg)
 
 
-def refuse_impossible(options: ContainerOptions) -> None:
+def refuse_impossible(options: ContainerOptions, user: Requester) -> None:
     """What no image could make right.
 
     Raises:
@@ -152,9 +163,9 @@ def refuse_impossible(options: ContainerOptions) -> None:
         raise _refuse(msg)
     _refuse_health(options)
     _refuse_host_users(options)
-    networking.refuse_impossible(options)
+    networking.refuse_impossible(options, user)
     enginerequest.refuse_unfit(options)
-    mounting.refuse_impossible(options)
+    mounting.refuse_impossible(options, user)
 
 
 def _refuse_health(options: ContainerOptions) -> None:
@@ -188,6 +199,8 @@ def refuse_ports(user: Requester, image: Image, options: ContainerOptions) -> No
             403: a port of the host below 1024, which is an administrator's to give.
     """
     try:
+        if options.publish or options.publish_all:
+            require(user, Permission.PORT_PUBLISH)
         if options.publish_all:
             ports.refuse_unpublishable(image)
         wanted = ports.bindings_of(image, options)

@@ -26,6 +26,7 @@ from dashboard.core.gate import Permission, Requester, require
 from dashboard.grammar import ExecOptions
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 START, END = "start_exec", "end_exec"
 QUEUE = "engine"
@@ -89,15 +90,24 @@ def end(row: Exec, user: Requester) -> Job | None:
 
 def _submit(kind: str, row: Exec, user: Requester, **params: object) -> Job:
     named = {"container_id": row.container.container_id, "exec_id": row.exec_id}
-    return jobs.submit(kind, {**named, **params}, requester=user, key=key_of(kind, row), queue=QUEUE)
+    key, team_id = key_of(kind, row), row.container.team_id
+    return jobs.submit(kind, {**named, **params}, requester=user, key=key, queue=QUEUE, team_id=team_id)
 
 
 def find(exec_id: str) -> Exec | None:
+    """For the engine worker."""
     return Exec.objects.select_related("container").filter(exec_id=exec_id).first()
+
+
+def seen(exec_id: str, user: Requester) -> Exec | None:
+    """In a container of whichever of the person's teams; one of another team is none."""
+    rows = Exec.objects.select_related("container").filter(container__in=scope.seen(user, Container.objects.all()))
+    return rows.filter(exec_id=exec_id).first()
 
 
 def announce(row: Exec, *, state: str | None = None) -> None:
     payload = {"t": "exec", "id": row.exec_id, "state": state or row.state, "exit_code": row.exit_code}
+    payload["team"] = row.container.team_id
     publish(f"exec.{row.exec_id}", payload)
     publish(f"execs.{row.container.container_id}", payload)
     publish("execs", payload)

@@ -15,7 +15,7 @@ _RUNS = (ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
 def tell(container: Container, action: str, **attributes: object) -> None:
     """In the transaction that makes it so."""
     about = {"image": container.image_reference, "name": container.name, **attributes}
-    record(EventType.CONTAINER, action, container.container_id, **about)
+    record(EventType.CONTAINER, action, container.container_id, team_id=container.team_id, **about)
 
 
 def changed(container: Container, before: str, fields: dict[str, Any]) -> None:  # Any: the row's own fields

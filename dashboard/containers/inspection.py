@@ -15,6 +15,7 @@ from dashboard.containers.limits import limits_in_force
 from dashboard.containers.lookup import find
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
 from dashboard.core.filters import anything, refuse_unknown
+from dashboard.core.gate import Requester
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.limitvalues import parse_rate, parse_ulimit
@@ -348,7 +349,7 @@ def _keeps(container: Container, name: str, values: list[str]) -> bool:
     return _KEEPS[name](container, values)
 
 
-def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Container]:
+def chosen_containers(containers: Iterable[Container], request: Ps, user: Requester = None) -> list[Container]:
     """Those that `ps` lists, newest first, as its flags and filters choose.
 
     Raises:
@@ -363,7 +364,7 @@ def chosen_containers(containers: Iterable[Container], request: Ps) -> list[Cont
     for name in {name for name, _ in request.filters}:
         values = [value for other, value in request.filters if other == name]
         if name in _BESIDE:
-            others = [_made(find(value)) for value in values]
+            others = [_made(find(value, user)) for value in values]
             rows = [row for row in rows if any(_BESIDE[name](_made(row), other) for other in others)]
         else:
             rows = [row for row in rows if _keeps(row, name, values)]

@@ -37,7 +37,8 @@ def key_of(kind: str, container: Container) -> str:
 
 def _submit(kind: str, container: Container, user: Requester, **params: object) -> Job:
     key = key_of(kind, container)
-    return jobs.submit(kind, {"container_id": container.container_id, **params}, requester=user, key=key, queue=QUEUE)
+    named = {"container_id": container.container_id, **params}
+    return jobs.submit(kind, named, requester=user, key=key, queue=QUEUE, team_id=container.team_id)
 
 
 def _refuse_state(container: Container) -> DashboardError:
@@ -222,7 +223,8 @@ def measure(containers: Sequence[Container], user: Requester) -> Job:
     for container in containers:
         require(user, Permission.CONTAINER_VIEW, container)
     ids = [container.container_id for container in containers]
-    return jobs.submit(MEASURE, {"container_ids": ids}, requester=user, queue=QUEUE)
+    team_id = containers[0].team_id if containers else None
+    return jobs.submit(MEASURE, {"container_ids": ids}, requester=user, queue=QUEUE, team_id=team_id)
 
 
 def is_watched(container: Container) -> bool:

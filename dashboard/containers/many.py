@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.containers import lifecycle
+from dashboard.containers.lookup import by_id
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, allows
@@ -52,7 +53,7 @@ def act(action: Action, ids: Iterable[str], user: Requester) -> Outcome:
     outcome_of_all = Outcome()
     asked: list[tuple[Container, Job | None]] = []
     for container_id in ids:
-        found = Container.objects.filter(container_id=container_id).first()
+        found = by_id(container_id, user)
         if found is None or not allows(user, Permission.CONTAINER_VIEW, found):
             gone = Refusal(container_id, container_id[:12], _("This container no longer exists."))
             outcome_of_all.refused.append(gone)

@@ -15,6 +15,7 @@ from dashboard.catalog.models import Image
 from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.core.models import Timestamped
 from dashboard.networks.models import Network
+from dashboard.teams.models import Team, main_team_id
 from dashboard.volumes.models import Volume
 
 STOP_TIMEOUT_S = 10
@@ -69,7 +70,8 @@ class Process(Timestamped):
 
 class Container(Process):
     container_id = models.CharField(max_length=64, unique=True)
-    name = models.CharField(max_length=128, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="containers", default=main_team_id)
+    name = models.CharField(max_length=128)
     image = models.ForeignKey(Image, on_delete=models.PROTECT, related_name="containers")
     image_reference = models.CharField(max_length=600)  # as typed
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
@@ -90,7 +92,8 @@ class Container(Process):
     class Meta:
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["first_id"], condition=models.Q(id_mode=IdMode.OWN), name="ids_once")
+            models.UniqueConstraint(fields=["team", "name"], name="container_name_once"),
+            models.UniqueConstraint(fields=["first_id"], condition=models.Q(id_mode=IdMode.OWN), name="ids_once"),
         ]
 
     def __str__(self) -> str:

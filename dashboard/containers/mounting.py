@@ -33,11 +33,12 @@ def wanted(options: ContainerOptions) -> list[Mount]:
         raise DashboardError(str(error)) from error
 
 
-def refuse_impossible(options: ContainerOptions) -> None:
+def refuse_impossible(options: ContainerOptions, user: Requester) -> None:
     """What no image could make right: two mounts at one place, a place of the system, a host path that is not allowed.
 
     Raises:
         DashboardError: 400.
+        Denied: a path of the host, which `user` may not have in a container.
     """
     seen: set[str] = set()
     for mount in wanted(options):
@@ -46,6 +47,8 @@ def refuse_impossible(options: ContainerOptions) -> None:
             raise DashboardError(msg)
         seen.add(mount.target)
         _refuse_place(mount)
+        if mount.kind == "bind":
+            require(user, Permission.HOST_PATH)
     if len(seen) > MOST:
         msg = f"A container has at most {MOST} mounts."
         raise DashboardError(msg)
@@ -75,7 +78,7 @@ def claim_volumes(user: Requester, container: Container, options: ContainerOptio
     named = [(mount.source, mount.target) for mount in mounts if mount.kind == "volume"]
     named += [("", place) for place in _of_image(container.image) if place not in taken]
     for name, target in sorted(named):  # in one order everywhere: two containers never wait for each other
-        volume = volumes.claim(user, name)
+        volume = volumes.claim(user, name, team_id=container.team_id)
         require(user, Permission.VOLUME_USE, volume)
         VolumeUse.objects.create(container=container, volume=volume, target=target)
 
@@ -84,14 +87,13 @@ def _uses(container: Container) -> dict[str, Volume]:
     return {use.target: use.volume for use in container.volume_uses.all()}
 
 
-def _all(container: Container, options: ContainerOptions) -> list[tuple[Mount, str]]:
-    """(mount, name of its volume or path of the host) of everything in the container, the image's volumes too."""
+def _all(container: Container, options: ContainerOptions) -> list[tuple[Mount, Volume | None]]:
+    """(mount, its volume) of everything in the container, the image's volumes too."""
     uses = _uses(container)
-    found = []
+    found: list[tuple[Mount, Volume | None]] = []
     for mount in wanted(options):
-        volume = uses.pop(mount.target, None) if mount.kind == "volume" else None
-        found.append((mount, volume.name if volume is not None else mount.source))
-    found += [(Mount(kind="volume", target=target), volume.name) for target, volume in uses.items()]
+        found.append((mount, uses.pop(mount.target, None) if mount.kind == "volume" else None))
+    found += [(Mount(kind="volume", target=target), volume) for target, volume in uses.items()]
     return sorted(found, key=lambda pair: pair[0].target)
 
 
@@ -110,34 +112,41 @@ def _request(mount: Mount, source: str) -> gateway.MountRequest:
 
 def requests_of(container: Container, options: ContainerOptions) -> tuple[gateway.MountRequest, ...]:
     """The engine's requests."""
-    return tuple(_request(mount, source) for mount, source in _all(container, options))
+    return tuple(
+        _request(mount, mount.source if volume is None else volume.key) for mount, volume in _all(container, options)
+    )
 
 
 def let_go(container: Container, *, anonymous: bool) -> list[Volume]:
     """The container has no volumes any more; with `anonymous`, those of its own that are to be removed now."""
-    names = [volume.name for volume in _uses(container).values()]
+    had = list(_uses(container).values())
     container.volume_uses.all().delete()
-    return volumes.let_go(names) if anonymous else []
+    return volumes.let_go(had) if anonymous else []
 
 
 def names(container: Container) -> tuple[str, ...]:
     """As `ps` prints them: names of volumes, paths of the host."""
     options = ContainerOptions.from_json(container.options)
-    return tuple(source for mount, source in _all(container, options) if mount.kind != "tmpfs")
+    return tuple(
+        mount.source if volume is None else volume.name
+        for mount, volume in _all(container, options)
+        if mount.kind != "tmpfs"
+    )
 
 
 def shapes(container: Container, options: ContainerOptions) -> list[dict[str, Any]]:
     """`Mounts` of `inspect`."""
-    return [_shape(mount, source) for mount, source in _all(container, options)]
+    return [_shape(mount, volume) for mount, volume in _all(container, options)]
 
 
-def _shape(mount: Mount, source: str) -> dict[str, Any]:
+def _shape(mount: Mount, volume: Volume | None) -> dict[str, Any]:
     common = {"Destination": mount.target, "Mode": _mode(mount), "RW": not mount.read_only}
-    if mount.kind == "volume":
-        of_volume = {"Type": "volume", "Name": source, "Source": volumes.mountpoint(source), "Driver": "local"}
+    if volume is not None:
+        place = volumes.mountpoint(volume)
+        of_volume = {"Type": "volume", "Name": volume.name, "Source": place, "Driver": "local"}
         return {**of_volume, **common, "Propagation": ""}
     propagation = "rprivate" if mount.kind == "bind" else ""
-    return {"Type": mount.kind, "Source": source, **common, "Propagation": propagation}
+    return {"Type": mount.kind, "Source": mount.source, **common, "Propagation": propagation}
 
 
 def _mode(mount: Mount) -> str:

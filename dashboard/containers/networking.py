@@ -39,7 +39,7 @@ def wanted(options: ContainerOptions) -> list[NetworkChoice]:
         raise DashboardError(str(error)) from error
 
 
-def refuse_impossible(options: ContainerOptions) -> None:
+def refuse_impossible(options: ContainerOptions, user: Requester) -> None:
     """What no network could make right.
 
     Raises:
@@ -50,12 +50,12 @@ def refuse_impossible(options: ContainerOptions) -> None:
         if one.name.startswith("container:"):
             msg = "Containers of Berth do not share a network namespace (--network container:…). Put both into one network."
             raise DashboardError(msg, status=403)
-        _refuse_own_words(networks.find(one.name), one.aliases, one.ip)
-    names = [networks.find(one.name).name for one in chosen]
+        _refuse_own_words(networks.find(one.name, user), one.aliases, one.ip)
+    names = [networks.find(one.name, user).name for one in chosen]
     if len(set(names)) < len(names) or len(names) > MOST:
         msg = f"A container is in at most {MOST} networks, and in each once."
         raise DashboardError(msg)
-    _refuse_mixed([networks.find(name) for name in names], options)
+    _refuse_mixed([networks.find(name, user) for name in names], options)
 
 
 def _refuse_own_words(network: Network, aliases: tuple[str, ...], ip: str) -> None:
@@ -102,7 +102,7 @@ def insert(user: Requester, container: Container, choice: NetworkChoice, positio
     Raises:
         DashboardError: no such network, no such address or none left.
     """
-    network = networks.claim(user, choice.name)
+    network = networks.claim(user, choice.name, team_id=container.team_id)
     aliases = list(dict.fromkeys(choice.aliases))
     address = None if network.is_none else _address(network, choice.ip)
     return Endpoint.objects.create(
@@ -148,7 +148,7 @@ def connect(user: Requester, container: Container, choice: NetworkChoice) -> Job
         DashboardError: it is there already, or cannot be there (400, 403, 409).
     """
     require(user, Permission.CONTAINER_OPERATE, container)
-    network = networks.find(choice.name)
+    network = networks.find(choice.name, user)
     _refuse_own_words(network, choice.aliases, choice.ip)
     with transaction.atomic():
         found = _locked(container)
@@ -163,7 +163,7 @@ def connect(user: Requester, container: Container, choice: NetworkChoice) -> Job
             raise DashboardError(msg)
         _refuse_hidden_ports(found, network, there)
         made = insert(user, found, choice, max((one.position for one in there), default=-1) + 1)
-        networks.tell(network, "connect", container=found.container_id)
+        networks.tell(network, "connect", team_id=found.team_id, container=found.container_id)
         states.announce(found)
         networks.announce(network)
         return _submit(CONNECT, found, made, user) if found.state in states.RUNS and made.address else None
@@ -216,14 +216,14 @@ def _locked(container: Container) -> Container:
 def _submit(kind: str, container: Container, endpoint: Endpoint, user: Requester) -> Job:
     params = {"container_id": container.container_id, "network": endpoint.network.network_id}
     key = f"{kind}:{container.container_id}:{endpoint.network.network_id}"
-    return jobs.submit(kind, params, requester=user, key=key, queue="engine")
+    return jobs.submit(kind, params, requester=user, key=key, queue="engine", team_id=container.team_id)
 
 
 def leave(container: Container, endpoint: Endpoint) -> None:
     """The row goes, and who watches is told."""
     network = endpoint.network
     with transaction.atomic():
-        networks.tell(network, "disconnect", container=container.container_id)
+        networks.tell(network, "disconnect", team_id=container.team_id, container=container.container_id)
         endpoint.delete()
     states.announce(container)
     networks.announce(network)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.containers import networking, states
+from dashboard.containers.lookup import NoSuchContainer, find
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, Requester, require
 from dashboard.core.render import is_htmx, page, said
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.netvalues import NetworkChoice, read_address, read_alias
@@ -18,6 +20,7 @@ from dashboard.jobs.services import outcome
 from dashboard.networks.addresses import subnet_of
 from dashboard.networks.models import Network
 from dashboard.networks.views import found_network
+from dashboard.teams import scope
 
 _CHANGE_S = 15
 MOST_CHOICES = 200
@@ -26,8 +29,13 @@ MOST_CHOICES = 200
 @require_safe
 def network(request: HttpRequest, network_id: str) -> HttpResponse:
     shown = found_network(request, network_id, Permission.NETWORK_VIEW)
-    inside = list(shown.endpoints.select_related("container", "network").order_by("container__name"))
-    others = Container.objects.exclude(endpoints__network=shown).order_by("name")[:MOST_CHOICES]
+    rows = shown.endpoints.select_related("container", "network").order_by("container__name")
+    mine = scope.team_ids(request.user)
+    inside = list(rows if mine is None else rows.filter(container__team_id__in=mine))
+    free = scope.here(request.user, Container.objects.exclude(endpoints__network=shown))
+    if shown.team_id is not None:
+        free = free.filter(team_id=shown.team_id)
+    others = free.order_by("name")[:MOST_CHOICES]
     context = {
         "network": shown,
         "subnet": None if shown.is_none else subnet_of(shown),
@@ -41,9 +49,10 @@ def network(request: HttpRequest, network_id: str) -> HttpResponse:
 
 def _container(request: HttpRequest) -> Container:
     text = request.POST.get("container", "").strip()
-    found = Container.objects.filter(container_id=text).first() or Container.objects.filter(name=text).first()
-    if found is None:
-        raise Http404(_("This container no longer exists."))
+    try:
+        found = find(text, request.user)
+    except NoSuchContainer as error:
+        raise Http404(_("This container no longer exists.")) from error
     require(request.user, Permission.CONTAINER_OPERATE, found)
     return found
 
@@ -87,9 +96,10 @@ def disconnect(request: HttpRequest, network_id: str) -> HttpResponse:
     )
 
 
-def places(container: Container) -> dict[str, object]:
+def places(container: Container, user: Requester) -> dict[str, object]:
     """For the container's page: where it is, and where it could be."""
     inside = networking.endpoints_of(container)
     there = [one.network_id for one in inside]
-    free = Network.objects.exclude(pk__in=there).exclude(number=None).order_by("name")[:MOST_CHOICES]
+    rows = scope.seen(user, Network.objects.filter(Q(team_id=container.team_id) | Q(team=None)), shared=True)
+    free = rows.exclude(pk__in=there).exclude(number=None).order_by("name")[:MOST_CHOICES]
     return {"endpoints": inside, "free_networks": () if any(one.network.is_none for one in inside) else free}

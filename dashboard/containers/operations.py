@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from dashboard.containers import enginerequest, happenings, states
-from dashboard.containers.creation import NameTaken, refuse_limits, refuse_name
+from dashboard.containers.creation import NameTaken, holder_of, refuse_limits, refuse_name
 from dashboard.containers.inspection import has_labels
 from dashboard.containers.lifecycle import QUEUE, key_of
 from dashboard.containers.models import Container, ContainerState
@@ -22,6 +22,7 @@ from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.times import read_moment
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 PAUSE, UNPAUSE = "pause_container", "unpause_container"
 PROCESSES, CHANGES, UPDATE = "list_processes", "list_changes", "update_container"
@@ -30,7 +31,8 @@ HELD: Final = (PAUSE, UNPAUSE)  # kinds of jobs that change whether it is paused
 
 def _submit(kind: str, container: Container, user: Requester, **params: object) -> Job:
     named = {"container_id": container.container_id, **params}
-    return jobs.submit(kind, named, requester=user, key=key_of(kind, container), queue=QUEUE)
+    key = key_of(kind, container)
+    return jobs.submit(kind, named, requester=user, key=key, queue=QUEUE, team_id=container.team_id)
 
 
 def rename(container: Container, user: Requester, name: str) -> None:
@@ -51,7 +53,7 @@ def rename(container: Container, user: Requester, name: str) -> None:
             row.save(update_fields=["name", "options", "updated_at"])
             happenings.tell(row, "rename", oldName=f"/{before}")
     except IntegrityError as error:
-        holder = Container.objects.filter(name=name).values_list("container_id", flat=True).first()
+        holder = holder_of(name, container.team_id)
         raise NameTaken(name, holder or "") from error
     container.refresh_from_db()
     states.announce(container)
@@ -105,9 +107,8 @@ def prunable(user: Requester, filters: Sequence[tuple[str, str]], *, now_ns: int
     """
     require(user, Permission.CONTAINER_REMOVE)
     refuse_unknown(filters, {"until": lambda value: _before(value, now_ns) is not None, "label": anything})
-    rows = Container.objects.filter(
-        state__in=states.DOWN, restart_at=None
-    )  # who waits for its next start is not stopped
+    rows = scope.here(user, Container.objects.filter(state__in=states.DOWN))
+    rows = rows.filter(restart_at=None)  # who waits for its next start is not stopped
     rows = rows.select_related("image").order_by("created_at")
     for name, value in filters:
         rows = rows.filter(created_at__lt=_before(value, now_ns)) if name == "until" else rows
@@ -169,4 +170,5 @@ def update(container: Container, user: Requester, changes: dict[str, int | str |
     refuse_limits(options)
     enginerequest.refuse_unfit(options)
     named = {"container_id": container.container_id, "changes": changes}
-    return jobs.submit(UPDATE, named, requester=user, queue=QUEUE)  # without a key: each asks for something else
+    # without a key: each asks for something else
+    return jobs.submit(UPDATE, named, requester=user, queue=QUEUE, team_id=container.team_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard.containers.creation import NameTaken, create
 from dashboard.containers.execs import end as end_exec
-from dashboard.containers.execs import find as find_exec
+from dashboard.containers.execs import seen as find_exec
 from dashboard.containers.execs import start as start_exec
 from dashboard.containers.inspection import (
     chosen_containers,
@@ -25,7 +25,7 @@ from dashboard.containers.lifecycle import (
     stop,
     wait_exit,
 )
-from dashboard.containers.lookup import NoSuchContainer, containers_for, find
+from dashboard.containers.lookup import NoSuchContainer, by_id, containers_for, find
 from dashboard.containers.networking import connect as connect_network
 from dashboard.containers.networking import disconnect as disconnect_network
 from dashboard.containers.operations import changes, is_down, pause, processes, prunable, rename, unpause, update
@@ -34,6 +34,7 @@ from dashboard.containers.ports import shown as shown_ports
 __all__ = [
     "NameTaken",
     "NoSuchContainer",
+    "by_id",
     "changes",
     "chosen_containers",
     "connect_network",

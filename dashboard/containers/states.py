@@ -30,6 +30,7 @@ MONITOR_LOST = "The container's monitor was lost, so the container was ended and
 def announce(container: Container, *, state: str | None = None) -> None:
     payload: dict[str, Any] = {
         "t": "container",
+        "team": container.team_id,
         "id": container.container_id,
         "name": container.name,
         "state": state or container.state,

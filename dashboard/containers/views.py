@@ -36,6 +36,7 @@ from dashboard.jobs.models import Job
 from dashboard.jobs.services import JobFailed, outcome
 from dashboard.networks.models import Network
 from dashboard.networks.predefined import BRIDGE
+from dashboard.teams import scope
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
@@ -52,7 +53,8 @@ _PARTS = {
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
-    rows = Container.objects.select_related("image", "owner", "health").prefetch_related("ports")
+    rows = scope.here(request.user, Container.objects.select_related("image", "owner", "health"))
+    rows = rows.prefetch_related("ports")
     if request.GET.get("state") == "running":
         waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
         rows = rows.filter(Q(state__in=states.UP) | waits)
@@ -77,7 +79,7 @@ def containers(request: HttpRequest) -> HttpResponse:
         "taken": taken,
         "query": request.GET.get("q", ""),
         "only_running": request.GET.get("state") == "running",
-        "has_any": Container.objects.exists(),
+        "has_any": scope.here(request.user, Container.objects.all()).exists(),
     }
     if part == "found":
         return at_address(page(request, "containers/found.html", context), request)
@@ -91,7 +93,7 @@ def found_container(request: HttpRequest, container_id: str, permission: Permiss
         Http404: there is none.
         Denied: this person may not.
     """
-    found = Container.objects.select_related("image", "owner", "health").filter(container_id=container_id).first()
+    found = services.by_id(container_id, request.user)
     if found is None:
         raise Http404(_("This container no longer exists."))
     require(request.user, permission, found)
@@ -100,7 +102,7 @@ def found_container(request: HttpRequest, container_id: str, permission: Permiss
 
 @require_safe
 def container(request: HttpRequest, container_id: str) -> HttpResponse:
-    if request.GET.get("part") == "now" and not Container.objects.filter(container_id=container_id).exists():
+    if request.GET.get("part") == "now" and services.by_id(container_id, request.user) is None:
         require(request.user, Permission.CONTAINER_VIEW)
         return HttpResponse(status=STOP_POLLING)
     shown = found_container(request, container_id, Permission.CONTAINER_VIEW)
@@ -121,9 +123,11 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "taken": figures.newest().get(shown.container_id),
         "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
-        "jobs": Job.objects.filter(params__container_id=shown.container_id).order_by("-created_at")[:5],
+        "jobs": scope.seen(request.user, Job.objects.filter(params__container_id=shown.container_id)).order_by(
+            "-created_at"
+        )[:5],
     }
-    context |= networkviews.places(shown)
+    context |= networkviews.places(shown, request.user)
     context |= _looked_into(request, shown, tab)
     if tab == "inspect":
         context["document"] = json.dumps(services.inspect(shown), indent=4, ensure_ascii=False, default=str)
@@ -212,7 +216,10 @@ def _run_page(
     port_help = _("On the host : in the container, spaces between. On %(address)s unless you name an address.") % {
         "address": settings.BERTH_PUBLISH_ADDRESS
     }
-    names = Volume.objects.filter(is_anonymous=False).values_list("name", flat=True)[:MOST_NAMES]
+    names = scope.here(request.user, Volume.objects.filter(is_anonymous=False)).values_list("name", flat=True)[
+        :MOST_NAMES
+    ]
+    free = scope.here(request.user, Network.objects.exclude(name=BRIDGE), shared=True)
     context = {
         "form": form,
         "line": line,
@@ -220,7 +227,7 @@ def _run_page(
         "port_help": port_help,
         "volume_names": names,
         "default_network": BRIDGE,
-        "networks": Network.objects.exclude(name=BRIDGE).values_list("name", flat=True)[:MOST_NAMES],
+        "networks": free.values_list("name", flat=True)[:MOST_NAMES],
         "why": why,
     }
     context |= {"kept": None if is_removed else made, "is_removed": is_removed}
@@ -390,7 +397,7 @@ def _no_shell() -> str:
 
 @require_POST
 def exec_end(request: HttpRequest, exec_id: str) -> HttpResponse:
-    row = services.find_exec(exec_id)
+    row = services.find_exec(exec_id, request.user)
     if row is None:
         raise Http404(_("This command no longer runs."))
     _finished(services.end_exec(row, request.user), timeout_s=15)

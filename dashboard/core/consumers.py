@@ -2,7 +2,7 @@
 
 Who may open a WebSocket at all is decided before any consumer runs: `asgi` admits exact origins only (WS-01). Then, here:
 who is it (the session, or a bearer secret from this same host), may they do this, does the thing exist. All three are
-asked again every 5 s for as long as the connection lives, because a socket outlives a logout, a password change and a
+asked again every 5 s for as long as the connection lives, and at once when it is said that this person's have changed, because a socket outlives a logout, a password change and a
 lost right (WS-04). A thing that somebody may not see answers exactly as one that does not exist (WS-03).
 
 Sentences are said in the language that the person reads; on the command line in English, as Docker's are.
@@ -21,6 +21,7 @@ import ipaddress
 import json
 import logging
 from collections import Counter
+from contextlib import suppress
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -34,7 +35,7 @@ from django.db import Error as DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone, translation
 
-from dashboard.core import gate
+from dashboard.core import events, gate
 from dashboard.core.language import language_for
 from dashboard.core.sentences import translated
 
@@ -60,6 +61,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     target: Any = None  # whatever `find_target` returned: each consumer knows its own type
     _guard: asyncio.Task[None] | None = None
     _counted_for: int | None = None
+    _person_topic = ""
     is_open = False
 
     # What a subclass implements
@@ -98,6 +100,9 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
             self._give_place_back()
             raise
         self.is_open = True
+        self._wake = asyncio.Event()
+        self._person_topic = events.topic_of_person(self.user.pk)
+        await events.join(self, self._person_topic)
         self._guard = asyncio.create_task(self._recheck())
         await self.opened()
 
@@ -120,6 +125,13 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
             await super().__call__(scope, receive, send)
         finally:
             await self._end()
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """That somebody's rights have changed is for the guard; everything else is the subclass's."""
+        if message.get("type") == "topic.event" and message.get("topic") == self._person_topic:
+            self._wake.set()
+            return
+        await super().dispatch(message)
 
     async def refuse(self, code: int, sentence: str) -> None:
         """Say why, and close. Nothing that arrives afterwards is looked at."""
@@ -158,6 +170,7 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         self._give_place_back()
         if self.is_open:
             self.is_open = False
+            await events.leave(self, self._person_topic)
             await self.closed()
 
     def _take_place(self) -> bool:
@@ -177,7 +190,9 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
 
     async def _recheck(self) -> None:
         while self.is_open:
-            await asyncio.sleep(self.recheck_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self.recheck_s)
+            self._wake.clear()
             try:
                 code, sentence = await database_sync_to_async(self._admit)()
                 if not code and self.is_open:

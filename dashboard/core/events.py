@@ -3,7 +3,7 @@
 An event is a hint and may be lost: whoever shows state reads the row on joining and on every event. Consumers `join` a
 topic and get `{"type": "topic.event", "topic": …, "payload": …}` in their method `topic_event`. Topics: `containers`,
 `container.<id>`, `execs`, `execs.<container id>`, `exec.<id>`, `streams`, `jobs`, `job.<id>`, `images`, `volumes`,
-`networks`, `events` (something was written down in `dashboard.history`).
+`networks`, `events` (something was written down in `dashboard.history`), `person.<pk>` (what they may do has changed).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 import os
 import threading
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 import redis
@@ -121,6 +122,16 @@ def _sender(url: str) -> _Sender:
             if found is None or found.pid != os.getpid():
                 found = _senders[url] = _Sender(url)
     return found
+
+
+def rights_changed(people: Iterable[int]) -> None:
+    """What these people may do has changed: their open connections look again now, not at their next turn (WS-04)."""
+    for pk in people:
+        publish(topic_of_person(pk), {"t": "rights"})
+
+
+def topic_of_person(pk: int) -> str:
+    return f"person.{pk}"
 
 
 async def apublish(topic: str, payload: dict[str, Any]) -> None:

@@ -4,8 +4,7 @@ Deny by default, three times over: a person who is not signed in reaches no view
 consumer (GuardedConsumer); a right that the registered policy does not grant is refused; and a view that answers a
 signed-in person without having asked the gate has its answer thrown away (`core.middleware.GateAsked`).
 
-Here the policy is simple: active people may do everything but administer the site and publish on the host's low ports;
-site administrators may do everything. A later app registers a finer one with `use_policy`; nothing else changes.
+The policy is registered with `use_policy`, by `dashboard.teams` (ADR 21). Until somebody has, nobody may do anything.
 """
 
 from __future__ import annotations
@@ -32,7 +31,9 @@ class Permission(StrEnum):
     CONTAINER_EXEC = "container.exec"  # run a further command in it, and end one
     CONTAINER_COPY = "container.copy"  # files into it and out of it
     CONTAINER_REMOVE = "container.remove"
+    PORT_PUBLISH = "port.publish"
     PORT_LOW = "port.low"  # publish on a port of the host below 1024
+    HOST_PATH = "host.path"  # have a folder of the host in a container; which ones, the host's administrator says
     VOLUME_VIEW = "volume.view"
     VOLUME_CREATE = "volume.create"
     VOLUME_USE = "volume.use"  # have it in a container of one's own
@@ -46,15 +47,15 @@ class Permission(StrEnum):
     NETWORK_REMOVE = "network.remove"
     TERMINAL_OPEN = "terminal.open"  # see its output
     TERMINAL_TYPE = "terminal.type"
+    TERMINAL_OTHERS = "terminal.others"  # the two above, of a container that somebody else made
     JOB_VIEW = "job.view"
     JOB_CANCEL = "job.cancel"
     LIVE = "live"  # events about what one may see
     COMMAND = "command"  # the command door; each command asks for its own right
     OWN_ACCOUNT = "own-account"  # one's own preferences and password
+    TEAM_VIEW = "team.view"  # who is in it
+    TEAM_MANAGE = "team.manage"  # who is in it and as what: never more than one has oneself
     SITE_ADMIN = "site.admin"
-
-
-ADMINISTRATORS = frozenset({Permission.SITE_ADMIN, Permission.PORT_LOW})
 
 
 class Denied(DashboardError):
@@ -77,12 +78,12 @@ class Policy(Protocol):
     def __call__(self, user: AbstractBaseUser, permission: Permission, obj: Any) -> bool: ...  # any model's row
 
 
-def one_site(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:
-    """The policy until there are teams."""
-    return permission not in ADMINISTRATORS or bool(getattr(user, "is_superuser", False))
+def nobody(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:
+    """The policy until one is registered."""
+    return False
 
 
-_policy: list[Policy] = [one_site]
+_policy: list[Policy] = [nobody]
 _asked: ContextVar[list[bool] | None] = ContextVar("berth-gate-asked", default=None)
 
 

@@ -11,6 +11,7 @@ from dashboard.grammar.options import ContainerOptions, ExecOptions, to_line
 from dashboard.grammar.parse import parse, split_line, without_program
 from dashboard.grammar.requests import Request
 from dashboard.grammar.tables import render_table
+from dashboard.grammar.teams import split_team
 from dashboard.grammar.units import binary_size, human_duration, human_size
 
 HumanSize = human_size
@@ -29,6 +30,7 @@ __all__ = [
     "parse",
     "render_table",
     "split_line",
+    "split_team",
     "to_line",
     "without_program",
 ]

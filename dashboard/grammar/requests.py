@@ -342,6 +342,79 @@ class NetworkDisconnect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamList:
+    quiet: bool = False
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamCreate:
+    slug: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamRemove:
+    slugs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamUse:
+    """`slug`: "--all" for all teams."""
+
+    slug: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamMembers:
+    """`team` "" is the current one, here and below."""
+
+    team: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamAdd:
+    names: tuple[str, ...]
+    team: str = ""
+    role: str = "operator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamDismiss:
+    names: tuple[str, ...]
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamRole:
+    name: str
+    team: str = ""
+    permissions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserList:
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserCreate:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserActive:
+    names: tuple[str, ...]
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserReset:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemCheck:
     repair: bool = False
     deep: bool = False
@@ -393,5 +466,17 @@ Request = (
     | NetworkPrune
     | NetworkConnect
     | NetworkDisconnect
+    | TeamList
+    | TeamCreate
+    | TeamRemove
+    | TeamUse
+    | TeamMembers
+    | TeamAdd
+    | TeamDismiss
+    | TeamRole
+    | UserList
+    | UserCreate
+    | UserActive
+    | UserReset
     | SystemCheck
 )

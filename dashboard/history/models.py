@@ -20,6 +20,7 @@ class Event(models.Model):
     action = models.CharField(max_length=400)  # Docker's word: create, start, "exec_start: ls"
     actor = models.CharField(max_length=600)  # id of a container or a network, name of an image or of a volume
     attributes = models.JSONField(default=dict)
+    team_id = models.BigIntegerField(null=True, blank=True, db_index=True)  # None: everybody's, as images are
 
     class Meta:
         ordering: ClassVar = ["pk"]

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from django.db.models import QuerySet
+
 from dashboard.core.events import publish
 from dashboard.core.filters import anything, refuse_unknown
 from dashboard.core.gate import Permission, Requester, allows, require
@@ -22,13 +24,14 @@ _SEEN_BY = {
     EventType.VOLUME: Permission.VOLUME_VIEW,
 }
 Filters = tuple[tuple[str, str], ...]
+Chosen = Callable[[QuerySet[Event]], QuerySet[Event]]  # those of whose teams: the apps above know
 
 
-def record(kind: EventType, action: str, actor: str, **attributes: object) -> None:
-    """Write it down; call it in the transaction that makes it so. Watchers are told when that commits."""
+def record(kind: EventType, action: str, actor: str, *, team_id: int | None = None, **attributes: object) -> None:
+    """Write it down; call it in the transaction that makes it so. Without `team_id` it is everybody's, as images are. Watchers are told when that commits."""
     said = {name: _printable(str(value)) for name, value in attributes.items()}
     fields = {"type": kind, "action": _printable(action)[:_LONGEST], "actor": _printable(actor)}
-    Event.objects.create(time_ns=time.time_ns(), attributes=said, **fields)
+    Event.objects.create(time_ns=time.time_ns(), attributes=said, team_id=team_id, **fields)
     publish(TOPIC, {"t": "event"})
 
 
@@ -87,22 +90,23 @@ class Reader:
 
     user: Requester
     filters: Filters
+    chosen: Chosen
     since_ns: int
     _seen: set[int]
 
     @classmethod
-    def since(cls, moment_ns: int | None, user: Requester, filters: Filters) -> Reader:
+    def since(cls, moment_ns: int | None, user: Requester, filters: Filters, chosen: Chosen) -> Reader:
         """From that time on; None: what happens from now on."""
         require(user, Permission.CONTAINER_VIEW)
         refuse_filters(filters)
         if moment_ns is not None:
-            return cls(user, filters, moment_ns, set())
+            return cls(user, filters, chosen, moment_ns, set())
         newest = Event.objects.order_by("-pk").values_list("pk", flat=True)[:_WINDOW]
-        return cls(user, filters, 0, set(newest))
+        return cls(user, filters, chosen, 0, set(newest))
 
     def read(self, until_ns: int | None = None) -> list[Event]:
         """What is new, in order."""
-        rows = Event.objects.filter(time_ns__gte=self.since_ns)
+        rows = self.chosen(Event.objects.filter(time_ns__gte=self.since_ns))
         if self._seen:
             rows = rows.filter(pk__gt=max(self._seen) - _WINDOW).exclude(pk__in=self._seen)
         if until_ns is not None:

@@ -35,6 +35,7 @@ class Job(Timestamped):
     key = models.CharField(max_length=500, blank=True, default="")
     requester = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.CASCADE, related_name="children")
+    team_id = models.BigIntegerField(null=True, blank=True, db_index=True)  # whose it is: teams stand above
     params = models.JSONField(default=dict)
     result = models.JSONField(default=dict)
     progress = models.JSONField(default=dict)

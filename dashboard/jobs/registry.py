@@ -34,7 +34,7 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handler:
-    """`permission`: asked again of the requester when the job starts, about no object. `retries`: after retryable errors."""
+    """`permission`: asked again of the requester when the job starts, about the job: its team decides. `retries`: after retryable errors."""
 
     kind: str
     queue: str
@@ -106,6 +106,7 @@ def event_of(job: Job, *, progress: dict[str, Any] | None = None) -> dict[str, A
     return {
         "t": "job",
         "id": job.pk,
+        "team": job.team_id,
         "kind": job.kind,
         "state": str(job.state),
         "progress": job.progress if progress is None else progress,

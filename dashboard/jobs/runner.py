@@ -92,7 +92,7 @@ def _refusal(job: Job, chosen: Handler) -> str:
         return "The person who asked for this has no account any more."
     if not user.is_active:
         return "The account that asked for this is no longer active."
-    if chosen.permission is not None and not allows(user, chosen.permission):
+    if chosen.permission is not None and not allows(user, chosen.permission, job):
         return "The person who asked for this may not do it any more."
     return ""
 

@@ -32,10 +32,11 @@ def submit(
     key: str = "",
     parent: Job | None = None,
     queue: str | None = None,
+    team_id: int | None = None,
 ) -> Job:
     """Make a job and send its message when the transaction commits; or join the live job that has this `key`.
 
-    `requester` is answerable: the job is refused when that person may not do it any more; None means Berth itself. Without
+    `team_id`: whose job it is; a part's is that of `parent`. `requester` is answerable: the job is refused when that person may not do it any more; None means Berth itself. Without
     `queue` it is that of the kind's handler.
 
     Returns:
@@ -48,6 +49,7 @@ def submit(
         "is_system": requester is None,
         "key": key,
         "parent": parent,
+        "team_id": parent.team_id if parent is not None else team_id,
         "queue": queue or (handlers[kind].queue if kind in handlers else "images"),
     }
     for _ in range(JOIN_ATTEMPTS):

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 
 from channels.db import database_sync_to_async
 
+from dashboard.containers.models import Container
 from dashboard.core import events
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.core.gate import Permission, allows
 from dashboard.jobs.models import Job
+from dashboard.teams import scope
 
 MOST_TOPICS = 200
 _RIGHTS: dict[str, Permission] = {
@@ -29,6 +31,7 @@ _RIGHTS: dict[str, Permission] = {
     "volumes": Permission.VOLUME_VIEW,
     "networks": Permission.NETWORK_VIEW,
 }
+_EVERYBODYS = frozenset({"images", "networks"})
 _TOPIC = re.compile(
     r"(containers|execs|streams|jobs|images|volumes|networks)|(container|execs)\.[0-9a-f]{64}|(job)\.[1-9][0-9]{0,17}"
 )
@@ -40,6 +43,7 @@ class LiveConsumer(GuardedConsumer):
 
     async def opened(self) -> None:
         self._topics: set[str] = set()
+        self._teams: frozenset[int] | None = frozenset()
 
     async def text(self, text: str) -> None:
         wanted = _topics_of(text)
@@ -58,7 +62,31 @@ class LiveConsumer(GuardedConsumer):
             await self._say_where_it_is(topic)
 
     def _allowed(self, wanted: set[str]) -> set[str]:
-        return {topic for topic in wanted if allows(self.user, _RIGHTS[topic.partition(".")[0]])}
+        """In a database thread. Also looks whose events are told at all."""
+        self._teams = scope.team_ids(self.user)
+        rights = {kind: allows(self.user, right) for kind, right in _RIGHTS.items()}
+        return {topic for topic in wanted if rights[topic.partition(".")[0]]} - self._hidden(wanted)
+
+    def _hidden(self, wanted: set[str]) -> set[str]:
+        """Topics of single things that this person may not know of, or that there are not."""
+        if scope.is_site_admin(self.user):
+            return set()
+        named = {topic: topic.partition(".")[2] for topic in wanted if "." in topic}
+        ids = [name for topic, name in named.items() if not topic.startswith("job.")]
+        numbers = [int(name) for topic, name in named.items() if topic.startswith("job.")]
+        seen = set(
+            scope.seen(self.user, Container.objects.filter(container_id__in=ids)).values_list("container_id", flat=True)
+        )
+        jobs = scope.seen(self.user, Job.objects.filter(pk__in=numbers)).values_list("pk", flat=True)
+        seen |= {str(pk) for pk in jobs}
+        return {topic for topic, name in named.items() if name not in seen}
+
+    def _is_told(self, event: dict[str, Any]) -> bool:
+        """Lists are told of the person's teams only, and of what is everybody's."""
+        if self._teams is None or "." in event["topic"]:
+            return True
+        team_id = event["payload"].get("team")
+        return event["topic"] in _EVERYBODYS if team_id is None else team_id in self._teams
 
     async def _say_where_it_is(self, topic: str) -> None:
         """The state as it stands: what happened before joining was said to others only."""
@@ -74,7 +102,7 @@ class LiveConsumer(GuardedConsumer):
         self._topics = allowed
 
     async def topic_event(self, event: dict[str, Any]) -> None:  # JSON of whoever published it
-        if event["topic"] in self._topics:
+        if event["topic"] in self._topics and self._is_told(event):
             await self.send(json.dumps({**event["payload"], "t": "event", "topic": event["topic"]}))
 
     async def closed(self) -> None:

@@ -9,6 +9,7 @@ from django.db import models
 
 from dashboard.core.models import Timestamped
 from dashboard.networks.predefined import NONE, PREDEFINED
+from dashboard.teams.models import Team, main_team_id
 
 
 class NetworkState(models.TextChoices):
@@ -20,7 +21,10 @@ class Network(Timestamped):
     """Which containers are in it is `endpoints`, rows of the containers' app; as long as there is one, it cannot go."""
 
     network_id = models.CharField(max_length=64, unique=True)
-    name = models.CharField(max_length=128, unique=True)
+    team = models.ForeignKey(  # None: predefined, everybody's
+        Team, null=True, on_delete=models.PROTECT, related_name="networks", default=main_team_id
+    )
+    name = models.CharField(max_length=128)
     number = models.PositiveIntegerField(null=True, unique=True)  # the engine's; None of `none`, 0 of the default one
     subnet = models.CharField(max_length=18, blank=True, default="")  # "" of the predefined ones: the settings say
     gateway = models.GenericIPAddressField(protocol="IPv4", null=True, blank=True)
@@ -33,7 +37,9 @@ class Network(Timestamped):
     class Meta:
         ordering: ClassVar = ["name"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["subnet"], condition=~models.Q(subnet=""), name="subnet_once")
+            models.UniqueConstraint(fields=["team", "name"], name="network_name_once"),
+            models.UniqueConstraint(fields=["name"], condition=models.Q(team=None), name="predefined_once"),
+            models.UniqueConstraint(fields=["subnet"], condition=~models.Q(subnet=""), name="subnet_once"),
         ]
 
     def __str__(self) -> str:
@@ -42,6 +48,10 @@ class Network(Timestamped):
     @property
     def is_predefined(self) -> bool:
         return self.name in PREDEFINED
+
+    @property
+    def is_shared(self) -> bool:
+        return self.team_id is None
 
     @property
     def is_none(self) -> bool:

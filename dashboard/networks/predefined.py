@@ -11,5 +11,7 @@ PREDEFINED = (BRIDGE, NONE)
 
 def make_predefined(networks: Any) -> None:  # a manager of the app's model, or of a migration's
     """Idempotent."""
+    everybodys = {"team": None} if hasattr(networks.model, "team") else {}  # a migration's model may be older
     for name, number in ((BRIDGE, 0), (NONE, None)):
-        networks.get_or_create(name=name, defaults={"network_id": secrets.token_hex(32), "number": number})
+        fields = {"network_id": secrets.token_hex(32), "number": number, **everybodys}
+        networks.get_or_create(name=name, defaults=fields)

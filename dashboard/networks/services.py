@@ -9,8 +9,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.core.errors import DashboardError
@@ -28,6 +29,7 @@ from dashboard.jobs.models import Job
 from dashboard.networks.addresses import choose_subnet, overlapping, subnet_of, taken_subnets
 from dashboard.networks.models import Network, NetworkState
 from dashboard.networks.predefined import HOST, PREDEFINED
+from dashboard.teams import scope
 
 REMOVE = "remove_network"
 MOST_LABELS = 100
@@ -53,24 +55,30 @@ def key_of(network: Network) -> str:
 
 
 def networks_for(user: Requester) -> QuerySet[Network]:
-    """All networks that `user` may see, with the number of containers in each."""
+    """The current team's networks and everybody's, with the number of the person's teams' containers in each."""
     require(user, Permission.NETWORK_VIEW)
-    return Network.objects.select_related("owner").annotate(users=Count("endpoints")).order_by("name")
+    rows = scope.here(user, Network.objects.select_related("owner"), shared=True)
+    mine = scope.team_ids(user)
+    counted = Count("endpoints", filter=None if mine is None else Q(endpoints__container__team_id__in=mine))
+    return rows.annotate(users=counted).order_by("name")
 
 
-def find(text: str) -> Network:
-    """A whole id, a name, or the beginning of one id, in this order.
+def find(text: str, user: Requester) -> Network:
+    """A whole id, a name, or the beginning of one id, in this order: ids of all the person's teams, a name of the
+    current one.
 
     Raises:
         NoSuchNetwork: 404.
         DashboardError: `host` (403), or the beginning of several ids (409).
     """
-    found = Network.objects.filter(network_id=text).first() or Network.objects.filter(name=text).first()
+    rows = scope.seen(user, Network.objects.all(), shared=True)
+    named = scope.here(user, Network.objects.filter(name=text), shared=True)
+    found = rows.filter(network_id=text).first() or named.order_by("pk").first()
     if found is not None:
         return found
     if text == HOST:
         raise _no_host()
-    begun = list(Network.objects.filter(network_id__startswith=text)[:2]) if _PREFIX.match(text) else []
+    begun = list(rows.filter(network_id__startswith=text)[:2]) if _PREFIX.match(text) else []
     if len(begun) > 1:
         msg = f"network {text} is ambiguous (several ids begin with it)"
         raise DashboardError(msg, status=409)
@@ -95,14 +103,15 @@ def create(user: Requester, request: NetworkCreate) -> Network:
         Denied: `user` may not.
     """
     require(user, Permission.NETWORK_CREATE)
-    _refuse_impossible(request)
+    team_id = scope.owning(user)
+    _refuse_impossible(request, team_id)
     for _attempt in range(ATTEMPTS):
         chosen = _subnet(request) if request.subnet else choose_subnet()
         try:
             with transaction.atomic():
-                made = _insert(user, request, chosen)
+                made = _insert(user, request, chosen, team_id)
         except IntegrityError:  # somebody took the name, the number or the subnet between our look and our insert
-            if Network.objects.filter(name=request.name).exists():
+            if _is_taken(request.name, team_id):
                 break
             continue
         announce(made)
@@ -111,13 +120,18 @@ def create(user: Requester, request: NetworkCreate) -> Network:
     raise DashboardError(msg, status=409)
 
 
-def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet) -> Network:
+def _is_taken(name: str, team_id: int) -> bool:
+    return Network.objects.filter(Q(team_id=team_id) | Q(team=None), name=name).exists()
+
+
+def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet, team_id: int) -> Network:
     used = set(Network.objects.exclude(number=None).values_list("number", flat=True))
     if len(used) > MOST:
         msg = f"There are at most {MOST} networks. Remove one that you no longer need."
         raise DashboardError(msg, status=503)
     made = Network.objects.create(
         network_id=new_id(),
+        team_id=team_id,
         name=request.name,
         number=next(number for number in range(1, MOST + 2) if number not in used),
         subnet=str(subnet),
@@ -131,9 +145,10 @@ def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet) -> 
     return made
 
 
-def tell(network: Network, action: str, **attributes: str) -> None:
-    """Write it down as an event, in the transaction that makes it so."""
-    record(EventType.NETWORK, action, network.network_id, name=network.name, type=network.driver, **attributes)
+def tell(network: Network, action: str, *, team_id: int | None = None, **attributes: str) -> None:
+    """Write it down as an event, in the transaction that makes it so. `team_id`: of the container that it is about."""
+    about = {"name": network.name, "type": network.driver, **attributes}
+    record(EventType.NETWORK, action, network.network_id, team_id=team_id or network.team_id, **about)
 
 
 def new_id() -> str:
@@ -144,7 +159,7 @@ def new_id() -> str:
             return made
 
 
-def _refuse_impossible(request: NetworkCreate) -> None:
+def _refuse_impossible(request: NetworkCreate, team_id: int) -> None:
     if request.name == HOST or not is_network_name(request.name):
         known = request.name == HOST
         msg = (
@@ -153,7 +168,7 @@ def _refuse_impossible(request: NetworkCreate) -> None:
             else f"invalid network name: {request.name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
         )
         raise DashboardError(msg, status=403 if known else 400)
-    if Network.objects.filter(name=request.name).exists():
+    if _is_taken(request.name, team_id):
         msg = f"network with name {request.name} already exists"
         raise DashboardError(msg, status=409)
     if request.driver not in {"", "bridge"}:
@@ -190,18 +205,23 @@ def _subnet(request: NetworkCreate) -> gateway.Subnet:
 
 
 def announce(network: Network) -> None:
-    publish("networks", {"t": "network", "id": network.network_id, "name": network.name, "state": network.state})
+    said = {"t": "network", "id": network.network_id, "name": network.name, "state": network.state}
+    publish("networks", said | {"team": network.team_id})
 
 
-def claim(user: Requester, name: str) -> Network:
-    """The network for a container that is to be in it. Call it inside a transaction: until that ends, nobody removes it.
+def claim(user: Requester, name: str, *, team_id: int | None) -> Network:
+    """The network for a container of a team that is to be in it. Call it inside a transaction: until that ends, nobody removes it.
 
     Raises:
         DashboardError: no such network (404), or it is being removed (409).
         Denied: `user` may not use it.
     """
-    found = _locked(find(name))
+    found = _locked(find(name, user))
     require(user, Permission.NETWORK_USE, found)
+    if found.team_id not in {None, team_id}:
+        msg = _("The network %(name)s is another team's. A container is in networks of its own team only.")
+        msg %= {"name": found.name}
+        raise DashboardError(msg, status=403)
     if found.state == NetworkState.REMOVING:
         msg = f"The network {found.name} is being removed just now. Try again in a moment."
         raise DashboardError(msg, status=409)
@@ -248,7 +268,7 @@ def submit_removal(network: Network, user: Requester) -> Job:
     """REMOVING and its job, together. The caller has made sure that nobody is in it."""
     mark(network, NetworkState.REMOVING)
     params = {"network": network.network_id, "name": network.name}
-    return jobs.submit(REMOVE, params, requester=user, key=key_of(network), queue="engine")
+    return jobs.submit(REMOVE, params, requester=user, key=key_of(network), queue="engine", team_id=network.team_id)
 
 
 def prunable(user: Requester, filters: Filters = ()) -> list[Network]:
@@ -321,8 +341,8 @@ def network_lines(rows: Iterable[Network], filters: Filters = ()) -> list[Networ
     ]
 
 
-def inspect(network: Network) -> dict[str, Any]:
-    """One element of what `network inspect` prints."""
+def inspect(network: Network, user: Requester) -> dict[str, Any]:
+    """One element of what `network inspect` prints. Of containers, those that `user` may see."""
     return {
         "Name": network.name,
         "Id": network.network_id,
@@ -336,7 +356,7 @@ def inspect(network: Network) -> dict[str, Any]:
         "Ingress": False,
         "ConfigFrom": {"Network": ""},
         "ConfigOnly": False,
-        "Containers": {one["id"]: one["shape"] for one in _members(network)},
+        "Containers": {one["id"]: one["shape"] for one in _members(network, user)},
         "Options": {},
         "Labels": network.labels,
     }
@@ -350,9 +370,11 @@ def _ipam(network: Network) -> list[dict[str, str]]:
     return [{key: value for key, value in said.items() if value}]
 
 
-def _members(network: Network) -> Collection[dict[str, Any]]:
+def _members(network: Network, user: Requester) -> Collection[dict[str, Any]]:
     """Only those that run, as in Docker."""
     rows = network.endpoints.select_related("container").filter(container__state__in=RUNNING)
+    if (mine := scope.team_ids(user)) is not None:
+        rows = rows.filter(container__team_id__in=mine)
     prefix = "" if network.is_none else f"/{subnet_of(network).prefix_length}"
     return [
         {

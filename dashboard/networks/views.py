@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, Requester, require
 from dashboard.core.render import go_to, is_htmx, page, said
 from dashboard.jobs.services import outcome
 from dashboard.networks import services
 from dashboard.networks.addresses import subnet_of
 from dashboard.networks.forms import NetworkForm
 from dashboard.networks.models import Network
+from dashboard.teams import scope
 
 _REMOVAL_S = 15
 
@@ -29,19 +30,29 @@ class NetworkRow:
     users: list[str]
 
 
-def rows_of(networks: Iterable[Network]) -> list[NetworkRow]:
+def rows_of(networks: Iterable[Network], user: Requester) -> list[NetworkRow]:
+    """With names of containers of the person's teams only: everybody is in the default network."""
+    mine = scope.team_ids(user)
     return [
         NetworkRow(
             network=one,
             subnet="" if one.is_none else str(subnet_of(one)),
-            users=sorted(endpoint.container.name for endpoint in one.endpoints.all()),
+            users=sorted(
+                endpoint.container.name
+                for endpoint in one.endpoints.all()
+                if mine is None or endpoint.container.team_id in mine
+            ),
         )
         for one in networks
     ]
 
 
 def found_network(request: HttpRequest, network_id: str, permission: Permission) -> Network:
-    found = Network.objects.select_related("owner").filter(network_id=network_id).first()
+    found = (
+        scope.seen(request.user, Network.objects.select_related("owner"), shared=True)
+        .filter(network_id=network_id)
+        .first()
+    )
     if found is None:
         raise Http404(_("This network no longer exists."))
     require(request.user, permission, found)
@@ -54,7 +65,7 @@ def networks(request: HttpRequest) -> HttpResponse:
     query = request.GET.get("q", "").strip()
     rows = services.networks_for(request.user).prefetch_related("endpoints__container")
     shown = rows.filter(name__icontains=query) if query else rows
-    context = {"rows": rows_of(shown), "query": query, "form": NetworkForm()}
+    context = {"rows": rows_of(shown, request.user), "query": query, "form": NetworkForm()}
     part = request.GET.get("part") == "rows"
     return page(request, "networks/rows.html" if part else "networks/list.html", context)
 

@@ -11,7 +11,9 @@ from django.utils.translation import gettext_lazy as _
 from dashboard.catalog.listing import PullCard, pull_card
 from dashboard.catalog.models import PullLayer
 from dashboard.containers.models import Container
+from dashboard.core.gate import Requester
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
+from dashboard.teams import scope
 from dashboard.volumes.models import shown_name
 
 KINDS: dict[str, tuple[str, str | Promise]] = {
@@ -56,9 +58,14 @@ class JobRow:
     card: PullCard | None
 
 
-def listed(state: str) -> QuerySet[Job]:
-    """What people asked for, newest first; parts of a pull stand on the pull's own page."""
-    asked = Job.objects.filter(parent=None).exclude(kind__in=UNASKED)
+def of_team(jobs: QuerySet[Job], user: Requester) -> QuerySet[Job]:
+    """What is no team's is the site administrators' to see."""
+    return scope.here(user, jobs, shared=scope.is_site_admin(user))
+
+
+def listed(state: str, user: Requester) -> QuerySet[Job]:
+    """What people of the current team asked for, newest first; parts of a pull stand on the pull's own page."""
+    asked = of_team(Job.objects.filter(parent=None), user).exclude(kind__in=UNASKED)
     rows = asked.select_related("requester").order_by("-created_at")
     if state == "live":
         rows = rows.filter(state__in=LIVE_STATES)

@@ -8,10 +8,11 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.accounts.models import Preferences
-from dashboard.core.gate import Permission, offers
+from dashboard.core.gate import Permission, Requester, offers
 from dashboard.jobs.models import LIVE_STATES, Job
-from dashboard.pages.activity import UNASKED
+from dashboard.pages.activity import UNASKED, of_team
 from dashboard.pages.words import WORDS
+from dashboard.teams.views import choices
 
 NAVIGATION = (
     ("catalog", "layers", _("Catalog")),
@@ -25,9 +26,10 @@ NAVIGATION = (
 THEMES = frozenset({"light", "dark", "contrast"})
 
 
-def live_job_count() -> int:
-    """Jobs that a person asked for, as Activity lists them: the parts of a pull are not counted."""
-    return Job.objects.filter(state__in=LIVE_STATES, parent=None).exclude(kind__in=UNASKED).count()
+def live_job_count(user: Requester) -> int:
+    """Jobs that people of the current team asked for, as Activity lists them: the parts of a pull are not counted."""
+    live = of_team(Job.objects.filter(state__in=LIVE_STATES, parent=None), user)
+    return live.exclude(kind__in=UNASKED).count()
 
 
 def _theme(request: HttpRequest) -> str:
@@ -62,6 +64,7 @@ def frame(request: HttpRequest) -> dict[str, object]:
         "version_line": f"Berth version {settings.VERSION}, build {settings.BUILD}",
         "asset_version": f"{settings.VERSION}-{settings.BUILD}",
         "theme": SimpleLazyObject(lambda: _theme(request)),
-        "activity_count": SimpleLazyObject(live_job_count),
+        "teams": SimpleLazyObject(lambda: choices(request)),
+        "activity_count": SimpleLazyObject(lambda: live_job_count(request.user)),
         "words": {key: str(text) for key, text in WORDS.items()},
     }

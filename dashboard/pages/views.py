@@ -25,6 +25,7 @@ from dashboard.jobs.models import Job, JobState
 from dashboard.pages import activity as listing
 from dashboard.pages.context import live_job_count
 from dashboard.pages.findings import report
+from dashboard.teams import scope
 from dashboard.volumes.models import Volume
 from dashboard.volumes.services import measure_stale
 
@@ -33,14 +34,17 @@ PRIMER = ("docker -v", "docker run -i -t ubuntu:14.04", "docker pull centos:7", 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
+    if not scope.teams_of(request.user).exists():
+        return redirect("team")  # which says what to do
     require(request.user, Permission.CONTAINER_VIEW)
-    running = Container.objects.filter(state__in=UP)
+    mine = scope.here(request.user, Container.objects.all())
+    running = mine.filter(state__in=UP)
     context = {
         "primer": PRIMER,
         "running": running.select_related("owner")[:8],
-        "recent": listing.rows(listing.listed("")[:6]),
+        "recent": listing.rows(listing.listed("", request.user)[:6]),
         "images": image_rows(Image.objects.order_by("-created_at").prefetch_related("tags", "stack__layer")[:6])[:6],
-        "is_empty": not Container.objects.exists() and not Image.objects.exists(),
+        "is_empty": not mine.exists() and not Image.objects.exists(),
     }
     part = request.GET.get("part") == "overview"
     return page(request, "pages/overview.html" if part else "pages/home.html", context)
@@ -51,15 +55,15 @@ def activity(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.JOB_VIEW)
     part = request.GET.get("part")
     if part == "count":
-        return page(request, "frame/activity.html", {"activity_count": live_job_count()})
+        return page(request, "frame/activity.html", {"activity_count": live_job_count(request.user)})
     state = request.GET.get("state", "")
-    context = {"rows": listing.rows(listing.listed(state)), "state": state}
+    context = {"rows": listing.rows(listing.listed(state, request.user)), "state": state}
     return page(request, "pages/activity_rows.html" if part == "rows" else "pages/activity.html", context)
 
 
 @require_safe
 def job(request: HttpRequest, job_id: int) -> HttpResponse:
-    shown = get_object_or_404(Job.objects.select_related("requester"), pk=job_id)
+    shown = get_object_or_404(scope.seen(request.user, Job.objects.select_related("requester")), pk=job_id)
     require(request.user, Permission.JOB_VIEW, shown)
     names = dict(Container.objects.filter(container_id=listing.container_of(shown)).values_list("container_id", "name"))
     row = listing.row(shown, names)
@@ -72,7 +76,7 @@ def job(request: HttpRequest, job_id: int) -> HttpResponse:
 
 @require_POST
 def cancel(request: HttpRequest, job_id: int) -> HttpResponse:
-    shown = get_object_or_404(Job, pk=job_id)
+    shown = get_object_or_404(scope.seen(request.user, Job.objects.all()), pk=job_id)
     require(request.user, Permission.JOB_CANCEL, shown)
     jobs.cancel(shown, request.user)
     return said(_("Cancelling."), tone="info") if is_htmx(request) else redirect("job", job_id)

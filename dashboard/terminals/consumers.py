@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from autobahn.exception import Disconnected
 from channels.db import database_sync_to_async
 
-from dashboard.containers.services import find_exec
+from dashboard.containers.services import by_id, find_exec
 from dashboard.core import events, gate
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.gateway.config import engine_config
@@ -80,7 +80,7 @@ class TerminalConsumer(GuardedConsumer):
         self._tasks: set[asyncio.Future[None]] = set()
 
     def find_target(self) -> Container | None:
-        return sessions.find(self.scope["url_route"]["kwargs"]["container_id"])
+        return by_id(self.scope["url_route"]["kwargs"]["container_id"], self.user)
 
     def find_exec(self) -> Exec | None:
         """The further command that this is about; None: the container's own."""
@@ -386,7 +386,7 @@ class ExecConsumer(TerminalConsumer):
     """Rights are those on the container that it runs in."""
 
     def find_exec(self) -> Exec | None:
-        return find_exec(self.scope["url_route"]["kwargs"]["exec_id"])
+        return find_exec(self.scope["url_route"]["kwargs"]["exec_id"], self.user)
 
     def find_target(self) -> Container | None:
         row = self.find_exec()

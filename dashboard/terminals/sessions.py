@@ -144,10 +144,6 @@ def removed(before: Facts) -> Facts:
     return replace(before, state=ContainerState.DEAD, exit_code=KILLED, error="The container was removed.")
 
 
-def find(container_id: str) -> Container | None:
-    return Container.objects.filter(container_id=container_id).first()
-
-
 def _alive() -> Q:
     return Q(ended_at=None, heartbeat_at__gte=timezone.now() - timedelta(seconds=ALIVE_S))
 
@@ -186,7 +182,7 @@ def open_session(
         made = announced or StreamSession.objects.create(
             container=container, exec=row, user_id=user.pk, kind=kind, mode=mode
         )
-        publish("streams", {"t": "streams"})
+        publish("streams", {"t": "streams", "team": container.team_id})
         return made
 
 
@@ -227,7 +223,8 @@ def end(pk: int) -> None:
     """The connection is over, however it ended: nobody waits for it, and it holds nothing."""
     now = timezone.now()
     if StreamSession.objects.filter(pk=pk, ended_at=None).update(ended_at=now, holds_input=False, drained=True):
-        publish("streams", {"t": "streams"})
+        team_id = Container.objects.filter(streams=pk).values_list("team_id", flat=True).first()
+        publish("streams", {"t": "streams", "team": team_id})
 
 
 def mark_drained(pk: int) -> None:

@@ -29,6 +29,7 @@ class Transfer(Timestamped):
     direction = models.CharField(max_length=3, choices=Direction.choices)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE)
     permission = models.CharField(max_length=40)
+    team_id = models.BigIntegerField(null=True, blank=True)  # of what it is about
     subject = models.CharField(max_length=255)
     filename = models.CharField(max_length=300, blank=True, default="")  # what a browser saves it as
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, related_name="transfers")

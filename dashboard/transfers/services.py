@@ -34,7 +34,13 @@ def open_transfers() -> QuerySet[Transfer]:
 
 
 def begin(
-    user: Requester, direction: Direction, *, permission: Permission, subject: str, filename: str = ""
+    user: Requester,
+    direction: Direction,
+    *,
+    permission: Permission,
+    team_id: int | None,
+    subject: str,
+    filename: str = "",
 ) -> Transfer:
     """A row and its key; there is no file yet. The caller has asked the gate about `permission` and the thing itself.
 
@@ -52,6 +58,7 @@ def begin(
         direction=direction,
         owner_id=user.pk,
         permission=permission,
+        team_id=team_id,
         subject=subject,
         filename=filename,
     )
@@ -66,7 +73,7 @@ def attach(transfer: Transfer, job: Job) -> None:
 def known(user: Requester, key: str) -> Transfer | None:
     """One of this person's own, also one that has ended: nobody else's is seen (WS-03)."""
     found = Transfer.objects.select_related("job").filter(key=key, owner_id=getattr(user, "pk", None)).first()
-    return found if found is not None and offers(user, Permission(found.permission)) else None
+    return found if found is not None and offers(user, Permission(found.permission), found) else None
 
 
 def find_open(user: Requester, key: str) -> Transfer | None:

@@ -12,46 +12,52 @@ from dashboard.core.errors import Conflict
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import page
 from dashboard.jobs.models import JobState
+from dashboard.teams import scope
 from dashboard.transfers import services as transfers
 from dashboard.transfers.models import Direction, Transfer
 from dashboard.volumes import archives, services
 from dashboard.volumes.models import Volume
 
 
+def _volume(request: HttpRequest, name: str) -> Volume:
+    """The current team's."""
+    return get_object_or_404(scope.here(request.user, Volume.objects.select_related("owner")), name=name)
+
+
 @require_safe
 def volume(request: HttpRequest, name: str) -> HttpResponse:
     is_part = request.GET.get("part") == "head"
-    if is_part and not Volume.objects.filter(name=name).exists():  # removed while somebody looks at it
+    if is_part and not scope.here(request.user, Volume.objects.filter(name=name)).exists():  # removed meanwhile
         require(request.user, Permission.VOLUME_VIEW)
         return page(request, "volumes/gone.html", {"name": name})
-    found = get_object_or_404(Volume.objects.select_related("owner"), name=name)
+    found = _volume(request, name)
     require(request.user, Permission.VOLUME_VIEW, found)
     if not is_part:
         services.measure_stale(request.user)
     template = "volumes/head.html" if is_part else "volumes/volume.html"
     uses = found.uses.select_related("container").order_by("container__name")
-    return page(request, template, {"volume": found, "uses": uses, "mountpoint": services.mountpoint(name)})
+    return page(request, template, {"volume": found, "uses": uses, "mountpoint": services.mountpoint(found)})
 
 
 @require_POST
 def backup(request: HttpRequest, name: str) -> HttpResponse:
-    found = get_object_or_404(Volume, name=name)
+    found = _volume(request, name)
     return _shown(request, found, archives.begin_backup(found, request.user))
 
 
 @require_safe
 def transfer(request: HttpRequest, name: str, key: str) -> HttpResponse:
     """How it is with an archive. Being asked keeps it alive."""
-    found = get_object_or_404(Volume, name=name)
+    found = _volume(request, name)
     require(request.user, Permission.VOLUME_VIEW, found)
     transfers.beat(key)
-    return _shown(request, found, _own(request, name, key))
+    return _shown(request, found, _own(request, found, key))
 
 
 @require_POST
 def restore(request: HttpRequest, name: str) -> HttpResponse:
     """A place to send the archive to; `start` is to be asked once it is there, `shown` says how it is."""
-    found = get_object_or_404(Volume, name=name)
+    found = _volume(request, name)
     made = archives.begin_restore(found, request.user)
     return JsonResponse(
         {
@@ -64,8 +70,8 @@ def restore(request: HttpRequest, name: str) -> HttpResponse:
 
 @require_POST
 def restore_start(request: HttpRequest, name: str, key: str) -> HttpResponse:
-    found = get_object_or_404(Volume, name=name)
-    arrived = _own(request, name, key)
+    found = _volume(request, name)
+    arrived = _own(request, found, key)
     if arrived.direction != Direction.IN or not arrived.is_ready or arrived.job is not None:
         raise Conflict(_("The archive has not arrived whole. Try again."))
     try:
@@ -76,9 +82,9 @@ def restore_start(request: HttpRequest, name: str, key: str) -> HttpResponse:
     return JsonResponse({"job": job.pk})
 
 
-def _own(request: HttpRequest, name: str, key: str) -> Transfer:
+def _own(request: HttpRequest, volume: Volume, key: str) -> Transfer:
     found = transfers.known(request.user, key)
-    if found is None or found.subject != name:
+    if found is None or found.subject != volume.key:
         raise transfers.Gone
     return found
 

@@ -22,19 +22,19 @@ def begin_backup(volume: Volume, user: Requester) -> Transfer:
     """
     require(user, Permission.VOLUME_BACKUP, volume)
     with transaction.atomic():
-        found = services.locked(volume.name)
+        found = services.locked(volume)
         if found.state != VolumeState.READY:
             raise services.VolumeBusy(found)
         made = transfers.begin(
             user,
             Direction.OUT,
             permission=Permission.VOLUME_BACKUP,
-            subject=volume.name,
+            team_id=volume.team_id,
+            subject=volume.key,
             filename=f"{volume.name}.tar",
         )
-        key = f"{services.key_of(volume.name, services.BACKUP)}:{made.key}"
-        params = {"volume": volume.name, "transfer": made.key}
-        transfers.attach(made, jobs.submit(services.BACKUP, params, requester=user, key=key, queue="engine"))
+        key = f"{services.key_of(volume, services.BACKUP)}:{made.key}"
+        transfers.attach(made, services.submit(services.BACKUP, volume, user, key=key, transfer=made.key))
     return made
 
 
@@ -48,8 +48,10 @@ def begin_restore(volume: Volume, user: Requester) -> Transfer:
     """
     require(user, Permission.VOLUME_RESTORE, volume)
     with transaction.atomic():
-        _refuse(services.locked(volume.name))
-    return transfers.begin(user, Direction.IN, permission=Permission.VOLUME_RESTORE, subject=volume.name)
+        _refuse(services.locked(volume))
+    return transfers.begin(
+        user, Direction.IN, permission=Permission.VOLUME_RESTORE, team_id=volume.team_id, subject=volume.key
+    )
 
 
 def restore(volume: Volume, user: Requester, arrived: Transfer) -> Job:
@@ -60,12 +62,11 @@ def restore(volume: Volume, user: Requester, arrived: Transfer) -> Job:
     """
     require(user, Permission.VOLUME_RESTORE, volume)
     with transaction.atomic():
-        found = services.locked(volume.name)
+        found = services.locked(volume)
         _refuse(found)
         services.mark(found, VolumeState.RESTORING)
-        key = services.key_of(volume.name, services.RESTORE)
-        params = {"volume": volume.name, "transfer": arrived.key}
-        job = jobs.submit(services.RESTORE, params, requester=user, key=key, queue="engine")
+        key = services.key_of(volume, services.RESTORE)
+        job = services.submit(services.RESTORE, volume, user, key=key, transfer=arrived.key)
         transfers.attach(arrived, job)
     return job
 
@@ -77,7 +78,7 @@ def cancel_restore(arrived: Transfer) -> None:
         return
     job.refresh_from_db()
     if not job.is_live:  # nobody had begun with it, so nobody else gives the volume back
-        for volume in Volume.objects.filter(name=arrived.subject, state=VolumeState.RESTORING):
+        for volume in Volume.objects.filter(key=arrived.subject, state=VolumeState.RESTORING):
             services.mark(volume, VolumeState.READY)
         transfers.end(arrived.key)
 

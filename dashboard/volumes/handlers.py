@@ -38,10 +38,14 @@ def _place() -> Iterator[None]:
         _places.release()
 
 
+def _key(context: JobContext) -> str:
+    """A job from before there were teams names its volume only: its folder is called so."""
+    return str(context.params.get("key") or context.params["volume"])
+
+
 @handler(services.REMOVE, queue="engine", permission=Permission.VOLUME_REMOVE, retries=0)
 def remove_volume(context: JobContext) -> object:
-    name = str(context.params["volume"])
-    volume = Volume.objects.filter(name=name, state=VolumeState.REMOVING).first()
+    volume = Volume.objects.filter(key=_key(context), state=VolumeState.REMOVING).first()
     if volume is None:
         return {}
     return {"freed_bytes": remove_now(volume)}
@@ -55,13 +59,13 @@ def remove_now(volume: Volume) -> int:
     """
     engine = gateway.engine()
     try:
-        size_bytes = engine.volume_bytes(volume.name)
-        engine.remove_volume(volume.name)
+        size_bytes = engine.volume_bytes(volume.key)
+        engine.remove_volume(volume.key)
     except gateway.EngineError:
         services.mark(volume, VolumeState.READY)
         raise
     with transaction.atomic():
-        record(EventType.VOLUME, "destroy", volume.name, driver="local")
+        record(EventType.VOLUME, "destroy", volume.name, team_id=volume.team_id, driver="local")
         volume.delete()
     services.announce(volume)
     return size_bytes or 0
@@ -70,7 +74,7 @@ def remove_now(volume: Volume) -> int:
 @handler(services.MEASURE, queue="engine", permission=Permission.VOLUME_VIEW, retries=0)
 def measure_volumes(context: JobContext) -> object:
     """Count the space of the volumes that were not measured for the longest time."""
-    for volume in Volume.objects.filter(name__in=context.params["volumes"]):
+    for volume in Volume.objects.filter(key__in=context.params["volumes"]):
         if context.cancelled():
             break
         measure(volume)
@@ -78,7 +82,7 @@ def measure_volumes(context: JobContext) -> object:
 
 
 def measure(volume: Volume) -> None:
-    size_bytes = gateway.engine().volume_bytes(volume.name)
+    size_bytes = gateway.engine().volume_bytes(volume.key)
     Volume.objects.filter(pk=volume.pk).update(size_bytes=size_bytes, measured_at=timezone.now())
     if size_bytes != volume.size_bytes:
         services.announce(volume)
@@ -86,7 +90,7 @@ def measure(volume: Volume) -> None:
 
 @handler(services.BACKUP, queue="engine", permission=Permission.VOLUME_BACKUP, retries=0)
 def backup_volume(context: JobContext) -> object:
-    name, key = str(context.params["volume"]), str(context.params["transfer"])
+    name, key = _key(context), str(context.params["transfer"])
     with _place():
         packed = gateway.engine().backup_volume(
             name, key, on_bytes=lambda count: context.progress({"current": count}), cancelled=context.cancelled
@@ -99,8 +103,8 @@ def backup_volume(context: JobContext) -> object:
 @handler(services.RESTORE, queue="engine", permission=Permission.VOLUME_RESTORE, retries=0)
 def restore_volume(context: JobContext) -> object:
     """A worker that ends puts the job back, and the volume stays RESTORING; every other end makes it READY again."""
-    name, key = str(context.params["volume"]), str(context.params["transfer"])
-    volume = Volume.objects.filter(name=name, state=VolumeState.RESTORING).first()
+    name, key = _key(context), str(context.params["transfer"])
+    volume = Volume.objects.filter(key=name, state=VolumeState.RESTORING).first()
     if volume is None:
         return {}
     try:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+import secrets
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import models
 
 from dashboard.core.models import Timestamped
+from dashboard.teams.models import Team, main_team_id
 
 _MADE_UP = re.compile(r"[0-9a-f]{64}\Z")
 
@@ -27,7 +29,9 @@ class VolumeState(models.TextChoices):
 class Volume(Timestamped):
     """Who uses it is `uses`, rows of the containers' app; as long as there is one, the row cannot go."""
 
-    name = models.CharField(max_length=255, unique=True)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="volumes", default=main_team_id)
+    name = models.CharField(max_length=255)
+    key = models.CharField(max_length=255, unique=True, default="")  # what the engine calls it: its folder
     is_anonymous = models.BooleanField(default=False)
     labels = models.JSONField(default=dict)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
@@ -37,6 +41,15 @@ class Volume(Timestamped):
 
     class Meta:
         ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "name"], name="volume_name_once")]
 
     def __str__(self) -> str:
         return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:  # Django's own
+        """Names are one team's, folders the host's. The main team's volumes are called as they were before there were
+        teams; no other team's folder says that two have chosen the same name.
+        """
+        if not self.key:
+            self.key = self.name if self.team.is_main or self.is_anonymous else secrets.token_hex(32)
+        super().save(*args, **kwargs)

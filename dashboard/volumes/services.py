@@ -26,6 +26,7 @@ from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job
+from dashboard.teams import scope
 from dashboard.volumes.models import Volume, VolumeState
 
 REMOVE, MEASURE, BACKUP, RESTORE = "remove_volume", "measure_volumes", "backup_volume", "restore_volume"
@@ -57,29 +58,28 @@ class VolumeBusy(DashboardError):
         super().__init__(words[VolumeState(volume.state)] % {"name": volume.name}, status=409)
 
 
-def key_of(name: str, what: str = REMOVE) -> str:
-    return f"{what}:{name}"
+def key_of(volume: Volume, what: str = REMOVE) -> str:
+    return f"{what}:{volume.key}"
 
 
-def mountpoint(name: str) -> str:
-    return str(gateway.engine_config().volumes / name / "_data")
+def mountpoint(volume: Volume) -> str:
+    return str(gateway.engine_config().volumes / volume.key / "_data")
 
 
 def volumes_for(user: Requester) -> QuerySet[Volume]:
-    """All volumes that `user` may see, with the number of containers that have each."""
+    """The current team's volumes, with the number of containers that have each."""
     require(user, Permission.VOLUME_VIEW)
-    return (
-        Volume.objects.select_related("owner").annotate(users=Count("uses__container", distinct=True)).order_by("name")
-    )
+    rows = scope.here(user, Volume.objects.select_related("owner"))
+    return rows.annotate(users=Count("uses__container", distinct=True)).order_by("name")
 
 
-def find(name: str) -> Volume:
-    """The volume of that name.
+def find(name: str, user: Requester) -> Volume:
+    """The current team's volume of that name.
 
     Raises:
         NoSuchVolume: 404.
     """
-    found = Volume.objects.filter(name=name).first()
+    found = scope.here(user, Volume.objects.select_related("owner").filter(name=name)).order_by("pk").first()
     if found is None:
         raise NoSuchVolume(name)
     return found
@@ -100,29 +100,29 @@ def create(user: Requester, name: str = "", *, driver: str = "local", labels: Fi
         msg = f"A volume has at most {MOST_LABELS} labels."
         raise DashboardError(msg)
     with transaction.atomic():
-        return claim(user, name, labels=dict(labels))
+        return claim(user, name, team_id=scope.owning(user), labels=dict(labels))
 
 
-def claim(user: Requester, name: str = "", *, labels: dict[str, str] | None = None) -> Volume:
-    """The volume for a container that is being made; a new one if there is none. Call it inside a transaction: until
-    that ends, nobody removes the volume.
+def claim(user: Requester, name: str = "", *, team_id: int | None, labels: dict[str, str] | None = None) -> Volume:
+    """The team's volume for a container that is being made; a new one if there is none. Call it inside a transaction:
+    until that ends, nobody removes the volume.
 
     Raises:
         DashboardError: a name that cannot be (400); it is being removed (409).
     """
     if not name:
-        return _insert(user, secrets.token_hex(32), labels or {}, is_anonymous=True)
+        return _insert(user, secrets.token_hex(32), labels or {}, team_id=team_id, is_anonymous=True)
     try:
         refuse_volume_name(name)
     except ValueRefused as error:
         raise DashboardError(str(error)) from error
-    found = _locked(name)
+    found = _locked(name=name, team_id=team_id)
     if found is None:
         try:
             with transaction.atomic():
-                return _insert(user, name, labels or {}, is_anonymous=False)
+                return _insert(user, name, labels or {}, team_id=team_id, is_anonymous=False)
         except IntegrityError:
-            found = _locked(name)
+            found = _locked(name=name, team_id=team_id)
     if found is None:  # it went between our two looks
         raise VolumeBusy(Volume(name=name, state=VolumeState.REMOVING))
     if found.state != VolumeState.READY:
@@ -130,34 +130,36 @@ def claim(user: Requester, name: str = "", *, labels: dict[str, str] | None = No
     return found
 
 
-def _locked(name: str) -> Volume | None:
-    return Volume.objects.select_for_update().filter(name=name).first()
+def _locked(**which: Any) -> Volume | None:  # Any: fields that name one row
+    return Volume.objects.select_for_update().filter(**which).first()
 
 
-def locked(name: str) -> Volume:
+def locked(volume: Volume) -> Volume:
     """The row, ours until the transaction ends.
 
     Raises:
         NoSuchVolume: 404.
     """
-    found = _locked(name)
+    found = _locked(pk=volume.pk)
     if found is None:
-        raise NoSuchVolume(name)
+        raise NoSuchVolume(volume.name)
     return found
 
 
-def _insert(user: Requester, name: str, labels: dict[str, str], *, is_anonymous: bool) -> Volume:
+def _insert(user: Requester, name: str, labels: dict[str, str], *, team_id: int | None, is_anonymous: bool) -> Volume:
     if is_anonymous:
         labels = {**labels, ANONYMOUS: ""}
     owner_id = getattr(user, "pk", None)
-    made = Volume.objects.create(name=name, labels=labels, is_anonymous=is_anonymous, owner_id=owner_id)
-    record(EventType.VOLUME, "create", name, driver="local")
+    made = Volume.objects.create(
+        name=name, team_id=team_id, labels=labels, is_anonymous=is_anonymous, owner_id=owner_id
+    )
+    record(EventType.VOLUME, "create", name, team_id=team_id, driver="local")
     announce(made)
     return made
 
 
 def announce(volume: Volume) -> None:
-    publish("volumes", {"t": "volume", "name": volume.name, "state": volume.state})
+    publish("volumes", {"t": "volume", "team": volume.team_id, "name": volume.name, "state": volume.state})
 
 
 def users_of(volume: Volume) -> list[str]:
@@ -175,7 +177,7 @@ def remove(volume: Volume, user: Requester) -> Job:
     """
     require(user, Permission.VOLUME_REMOVE, volume)
     with transaction.atomic():
-        found = locked(volume.name)
+        found = locked(volume)
         if users := users_of(found):
             raise VolumeInUse(volume.name, users)
         refuse_busy(found, but=VolumeState.REMOVING)
@@ -184,7 +186,7 @@ def remove(volume: Volume, user: Requester) -> Job:
 
 def refuse_busy(volume: Volume, *, but: VolumeState = VolumeState.READY) -> None:
     """Of a locked row: nobody replaces or removes its files, and nobody reads them for a backup."""
-    is_read = Job.objects.filter(kind=BACKUP, state__in=LIVE_STATES, key__startswith=f"{key_of(volume.name, BACKUP)}:")
+    is_read = Job.objects.filter(kind=BACKUP, state__in=LIVE_STATES, key__startswith=f"{key_of(volume, BACKUP)}:")
     if volume.state not in {VolumeState.READY, but} or is_read.exists():
         raise VolumeBusy(volume)
 
@@ -198,16 +200,21 @@ def mark(volume: Volume, state: VolumeState) -> None:
 def submit_removal(volume: Volume, user: Requester) -> Job:
     """REMOVING and its job, together. The caller has made sure that nobody uses it."""
     mark(volume, VolumeState.REMOVING)
-    params = {"volume": volume.name}
-    return jobs.submit(REMOVE, params, requester=user, key=key_of(volume.name), queue="engine")
+    return submit(REMOVE, volume, user, key=key_of(volume))
 
 
-def let_go(names: Collection[str]) -> list[Volume]:
+def submit(kind: str, volume: Volume, user: Requester, *, key: str, **params: object) -> Job:
+    """`volume` of its parameters is for people, `key` for the engine."""
+    named = {"volume": volume.name, "key": volume.key, **params}
+    return jobs.submit(kind, named, requester=user, key=key, queue="engine", team_id=volume.team_id)
+
+
+def let_go(volumes: Iterable[Volume]) -> list[Volume]:
     """Of these, mark the anonymous ones that no container has any more as REMOVING, and say which (`rm -v`, `--rm`)."""
     marked = []
     with transaction.atomic():
-        for name in names:
-            found = _locked(name)
+        for volume in volumes:
+            found = _locked(pk=volume.pk)
             if found is not None and found.is_anonymous and found.state == VolumeState.READY and not users_of(found):
                 mark(found, VolumeState.REMOVING)
                 marked.append(found)
@@ -215,13 +222,15 @@ def let_go(names: Collection[str]) -> list[Volume]:
 
 
 def measure_stale(user: Requester) -> None:
-    """Have volumes measured whose size is older than a minute. For pages: the new size is told to who watches."""
+    """Have the current team's volumes measured whose size is older than a minute. For pages: the new size is told to who watches."""
     stale = timezone.now() - MEASURED_FOR
     rows = Volume.objects.filter(Q(measured_at=None) | Q(measured_at__lt=stale), state=VolumeState.READY)
-    if names := list(
-        rows.order_by(F("measured_at").asc(nulls_first=True)).values_list("name", flat=True)[:MOST_MEASURED]
-    ):
-        jobs.submit(MEASURE, {"volumes": names}, requester=user, key=MEASURE, queue="engine")
+    rows = scope.here(user, rows).order_by(F("measured_at").asc(nulls_first=True))
+    if keys := list(rows.values_list("key", flat=True)[:MOST_MEASURED]):
+        here = scope.current(user)
+        team_id = None if here is None else here.pk
+        one = MEASURE if team_id is None else f"{MEASURE}:{team_id}"
+        jobs.submit(MEASURE, {"volumes": keys}, requester=user, key=one, queue="engine", team_id=team_id)
 
 
 def prunable(user: Requester, *, everything: bool, filters: Filters = ()) -> list[Volume]:
@@ -276,7 +285,7 @@ def volume_lines(rows: Iterable[Volume], filters: Filters = ()) -> list[VolumeLi
     return [
         VolumeLine(
             name=row.name,
-            mountpoint=mountpoint(row.name),
+            mountpoint=mountpoint(row),
             labels=row.labels,
             users=getattr(row, "users", 0),
             size_bytes=row.size_bytes,
@@ -291,7 +300,7 @@ def inspect(volume: Volume) -> dict[str, Any]:
         "CreatedAt": rfc3339(volume.created_at),
         "Driver": "local",
         "Labels": volume.labels or None,
-        "Mountpoint": mountpoint(volume.name),
+        "Mountpoint": mountpoint(volume),
         "Name": volume.name,
         "Options": None,
         "Scope": "local",

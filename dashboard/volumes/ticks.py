@@ -26,7 +26,7 @@ def resubmit_removals() -> None:
         return
     live = set(Job.objects.filter(kind=services.REMOVE, state__in=LIVE_STATES).values_list("key", flat=True))
     for row in rows:
-        if services.key_of(row.name) not in live:
+        if services.key_of(row) not in live:
             services.submit_removal(row, None)
 
 
@@ -38,7 +38,7 @@ def release_restored() -> None:
         return
     live = set(Job.objects.filter(kind=services.RESTORE, state__in=LIVE_STATES).values_list("key", flat=True))
     for row in rows:
-        if services.key_of(row.name, services.RESTORE) not in live:
+        if services.key_of(row, services.RESTORE) not in live:
             services.mark(row, VolumeState.READY)
 
 
@@ -46,10 +46,10 @@ def release_restored() -> None:
 def report_unknown() -> None:
     """A folder that no row knows is left alone and reported once: the database may be the older of the two (F25).
 
-    Making a volume of that name gives its files back.
+    Making a volume of that name in the main team gives its files back.
     """
     on_disk = gateway.engine().list_volumes()
-    known = set(Volume.objects.filter(name__in=on_disk).values_list("name", flat=True))
+    known = set(Volume.objects.filter(key__in=on_disk).values_list("key", flat=True))
     for name in sorted(on_disk - known - _reported):
         log.warning("the volume %s has no row; it is left alone", name)
     _reported.update(on_disk - known)

@@ -12,6 +12,7 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.render import at_address, is_htmx, page, said
 from dashboard.jobs.services import outcome
+from dashboard.teams import scope
 from dashboard.volumes import services
 from dashboard.volumes.archive_views import volume
 from dashboard.volumes.forms import VolumeForm
@@ -38,7 +39,7 @@ def volumes(request: HttpRequest) -> HttpResponse:
         "volumes": _listed(request),
         "query": request.GET.get("q", ""),
         "only_unused": request.GET.get("state") == "unused",
-        "has_any": Volume.objects.exists(),
+        "has_any": scope.here(request.user, Volume.objects.all()).exists(),
     }
     if part == "found":
         return at_address(page(request, "volumes/found.html", context), request)
@@ -54,7 +55,7 @@ def create(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         raise DashboardError(" ".join(map(str, form.errors["name"])))
     name = form.cleaned_data["name"]
-    if name and Volume.objects.filter(name=name).exists():
+    if name and scope.here(request.user, Volume.objects.filter(name=name)).exists():
         raise DashboardError(_("There is a volume %(name)s already.") % {"name": name}, status=409)
     made = services.create(request.user, name)
     if is_htmx(request):
@@ -64,7 +65,7 @@ def create(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def remove(request: HttpRequest, name: str) -> HttpResponse:
-    found = get_object_or_404(Volume, name=name)
+    found = get_object_or_404(scope.here(request.user, Volume.objects.all()), name=name)
     require(request.user, Permission.VOLUME_REMOVE, found)
     ended = outcome(services.remove(found, request.user), _REMOVAL_S)
     if not is_htmx(request):

@@ -39,6 +39,11 @@ ROUTES: dict[str, Route] = {
     "account_logout": Route({"GET": (302, 200), "POST": (302, 302)}, is_public=True),
     "account_change_password": Route({"GET": (IN, 200), "POST": (IN, 422)}),
     "setup": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
+    "team": read(),
+    "team-use": write(302, team="main"),
+    "team-member": write(404, person="nobody", role="viewer"),
+    "team-member-remove": write(404, person="nobody"),
+    "set-password": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
     "home": read(),
     "activity": read(),
@@ -81,8 +86,8 @@ ROUTES: dict[str, Route] = {
     "network": read(404, HEX),
     "network-create": write(400, name="not a name"),
     "network-remove": write(404, HEX),
-    "network-connect": write(404, HEX),
-    "network-disconnect": write(404, HEX),
+    "network-connect": write(404, HEX, container="web"),
+    "network-disconnect": write(404, HEX, container="web"),
     "container-copy-out": write(404, HEX, path="/etc"),
     "container-copy-in": write(404, HEX, path="/etc"),
     "container-copy": read(404, HEX, KEY),
@@ -154,4 +159,58 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     ),
     requests.SystemCheck: (Permission.SITE_ADMIN, ["system", "check"]),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
+    requests.TeamList: (None, ["team", "ls"]),
+    requests.TeamUse: (None, ["team", "use", "main"]),
+    requests.TeamMembers: (Permission.TEAM_VIEW, ["team", "members"]),
+    requests.TeamAdd: (Permission.TEAM_MANAGE, ["team", "add", "haeun"]),
+    requests.TeamDismiss: (Permission.TEAM_MANAGE, ["team", "remove", "minsu"]),
+    requests.TeamRole: (Permission.TEAM_MANAGE, ["team", "role", "watcher", "--allow", "image.view"]),
+    requests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
+    requests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
+    requests.UserList: (Permission.SITE_ADMIN, ["user", "ls"]),
+    requests.UserCreate: (Permission.SITE_ADMIN, ["user", "create", "jiho"]),
+    requests.UserActive: (Permission.SITE_ADMIN, ["user", "deactivate", "minsu"]),
+    requests.UserReset: (Permission.SITE_ADMIN, ["user", "reset", "minsu"]),
 }
+
+# Route × role × team, on things that are there and are one team's. A person of another team gets for each of them what
+# everybody gets for a thing that is not there, so there is no column for that: `test_a_thing_of_another_team_…` compares.
+ROLES = ("viewer", "operator", "maintainer", "admin")
+_ALL, _OPERATORS, _MAINTAINERS, _ADMINS = ROLES, ROLES[1:], ROLES[2:], ROLES[3:]
+# What of a team's own each route is about, and the roles that it does not answer with 403.
+OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "job": ("job", _ALL),
+    "job-cancel": ("job", _OPERATORS),
+    "pull-again": ("job", _OPERATORS),
+    "pull-dismiss": ("job", _ALL),
+    "container": ("container", _ALL),
+    "container-start": ("container", _OPERATORS),
+    "container-stop": ("container", _OPERATORS),
+    "container-kill": ("container", _OPERATORS),
+    "container-restart": ("container", _OPERATORS),
+    "container-remove": ("container", _OPERATORS),
+    "container-pause": ("container", _OPERATORS),
+    "container-unpause": ("container", _OPERATORS),
+    "container-rename": ("container", _OPERATORS),
+    "container-update": ("container", _OPERATORS),
+    "container-shell": ("container", _OPERATORS),
+    "exec-end": ("exec", _OPERATORS),
+    "container-copy-out": ("container", _OPERATORS),
+    "container-copy-in": ("container", _OPERATORS),
+    "terminal": ("container", _ALL),
+    "exec-terminal": ("exec", _ALL),
+    "volume": ("volume", _ALL),
+    "volume-remove": ("volume", _MAINTAINERS),
+    "volume-backup": ("volume", _MAINTAINERS),
+    "volume-restore": ("volume", _MAINTAINERS),
+    "network": ("network", _ALL),
+    "network-remove": ("network", _MAINTAINERS),
+    "network-connect": ("network", _OPERATORS),
+    "network-disconnect": ("network", _OPERATORS),
+}
+# Named by a thing and a transfer, which is one person's own: nobody else's answers, in whatever team.
+OWN_ONLY = frozenset(
+    {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
+)
+# Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
+EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password"})

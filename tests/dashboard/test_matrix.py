@@ -22,6 +22,7 @@ from dashboard.networks.models import Network
 from dashboard.volumes.models import Volume
 from tests.dashboard.matrix import COMMANDS, IN, ROUTES, WEBSOCKETS
 from tests.dashboard.pages.conftest import make_container, make_image
+from tests.dashboard.people import make_member, make_team
 
 pytestmark = pytest.mark.threat("WEB-01")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -186,6 +187,8 @@ async def test_a_command_is_refused_to_who_may_only_use_the_door(kind, monkeypat
 
 def _world() -> User:
     person = User.objects.create_superuser("haeun", password=None)
+    make_member("minsu")
+    make_team("spare")
     ubuntu = make_image("ubuntu", "14.04", [1000], seed="13b6")
     make_image("centos", "7", [1000], seed="eeb6")
     make_container(ubuntu, "calm_fulton", "running", tty=True, open_stdin=True)

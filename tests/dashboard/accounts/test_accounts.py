@@ -6,6 +6,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from dashboard.accounts.models import Preferences
+from tests.dashboard.people import make_member
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "a quiet harbour 7"
@@ -18,7 +19,7 @@ def empty_cache():
 
 @pytest.fixture
 def person():
-    return User.objects.create_user("haeun", password=PASSWORD)
+    return make_member("haeun", password=PASSWORD)
 
 
 def sign_in(client, name="haeun", password=PASSWORD, path="/accounts/login/"):

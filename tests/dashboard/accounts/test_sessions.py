@@ -26,7 +26,7 @@ def at(monkeypatch):
 
 @pytest.fixture
 def signed_in(client):
-    client.force_login(User.objects.create_user("haeun", password=None))
+    client.force_login(User.objects.create_superuser("haeun", password=None))
     return client
 
 
@@ -44,7 +44,7 @@ def test_a_session_lives_as_long_as_it_is_to(at, signed_in):
 @pytest.mark.parametrize("ahead", [timedelta(hours=1), timedelta(days=365 * 74)])
 def test_a_session_that_was_made_while_the_clock_was_ahead_does_not_live_on(at, client, ahead):
     at(NOW + ahead)
-    client.force_login(User.objects.create_user("haeun", password=None))
+    client.force_login(User.objects.create_superuser("haeun", password=None))
     assert is_in(client)
     at(NOW)
     assert not is_in(client)

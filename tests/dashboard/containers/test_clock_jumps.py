@@ -145,7 +145,7 @@ def test_a_restart_and_a_probe_come_when_they_were_to_come(host, container, engi
 
 def test_streams_and_transfers_that_are_alive_stay_and_others_go(host, container, user, jump):
     stream = sessions.open_session(container, user, kind="cli", mode="attach")
-    transfer = transfers.begin(user, Direction.OUT, permission=Permission.IMAGE_VIEW, subject="ubuntu:14.04")
+    transfer = transfers.begin(user, Direction.OUT, permission=Permission.IMAGE_VIEW, team_id=1, subject="ubuntu:14.04")
     StreamSession.objects.update(heartbeat_at=timezone.now())
     Transfer.objects.update(heartbeat_at=timezone.now(), created_at=timezone.now())
     host.jumps(jump)

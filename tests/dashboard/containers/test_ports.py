@@ -15,6 +15,7 @@ from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions, requests
 from dashboard.jobs.models import Job
+from tests.dashboard.people import make_member
 
 pytestmark = pytest.mark.threat("NET-08")
 
@@ -227,8 +228,8 @@ def test_low_ports_are_an_administrators(make, publish):
         restore()
 
 
-def test_the_policy_gives_low_ports_to_administrators_only(django_user_model, user):
-    person = django_user_model(username="p", is_active=True)
+def test_the_policy_gives_low_ports_to_administrators_only(user):
+    person = make_member("p")
     assert not gate.offers(person, Permission.PORT_LOW)
     assert gate.offers(person, Permission.CONTAINER_RUN)
     assert gate.offers(user, Permission.PORT_LOW)

@@ -390,19 +390,19 @@ def test_rm_of_a_start_that_failed(ubuntu, user, queue, engine):
     assert not Container.objects.exists()
 
 
-def test_containers_are_found_by_name_id_and_prefix(made):
+def test_containers_are_found_by_name_id_and_prefix(made, user):
     for text in (made.name, f"/{made.name}", made.container_id, made.short_id, made.container_id[:3]):
-        assert services.find(text) == made
+        assert services.find(text, user) == made
     for text in ("nope", "ffffffffffffffff", "", "%"):
         with pytest.raises(services.NoSuchContainer, match=f"No such container: {text}"):
-            services.find(text)
+            services.find(text, user)
 
 
 def test_an_ambiguous_prefix_is_refused(ubuntu, user):
     for row in (services.create(user, SHELL), services.create(user, SHELL)):
         Container.objects.filter(pk=row.pk).update(container_id="aa" + row.container_id[2:])
     with pytest.raises(DashboardError, match="Multiple IDs found with provided prefix: aa"):
-        services.find("aa")
+        services.find("aa", user)
 
 
 def test_inspect_has_dockers_shape(running):
@@ -468,7 +468,9 @@ def test_ps_shows_running_ones_and_filters(running, user, queue, engine):
     other = services.create(user, ContainerOptions(image="ubuntu:14.04", name="other"))
 
     def names(**kwargs):
-        return [row.name for row in services.chosen_containers(services.containers_for(user), requests.Ps(**kwargs))]
+        return [
+            row.name for row in services.chosen_containers(services.containers_for(user), requests.Ps(**kwargs), user)
+        ]
 
     assert names() == [running.name]
     assert names(all=True) == ["other", running.name]

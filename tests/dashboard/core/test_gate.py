@@ -8,6 +8,7 @@ from django.test import RequestFactory
 from dashboard.core import gate
 from dashboard.core.gate import Denied, Permission, allows, require
 from dashboard.core.middleware import GateAsked
+from dashboard.teams.rights import PERSONAL
 
 
 def person(**fields) -> User:
@@ -21,9 +22,11 @@ def test_nobody_who_is_not_signed_in_may_do_anything(permission):
     assert not allows(person(is_active=False, is_superuser=True), permission)
 
 
+@pytest.mark.django_db
 @pytest.mark.parametrize("permission", Permission)
-def test_a_person_may_do_everything_but_what_is_an_administrators(permission):
-    assert allows(person(), permission) is (permission not in {Permission.SITE_ADMIN, Permission.PORT_LOW})
+def test_who_is_in_no_team_may_do_only_what_is_personal(permission):
+    lonely = User.objects.create(username="kim")
+    assert allows(lonely, permission) is (permission in PERSONAL)
     assert allows(person(is_superuser=True), permission)
 
 
@@ -46,7 +49,7 @@ def test_another_policy_decides_until_it_is_taken_back():
     assert not allows(person(is_superuser=True), Permission.IMAGE_PULL)
     assert allows(person(), Permission.IMAGE_VIEW)
     restore()
-    assert allows(person(), Permission.IMAGE_PULL)
+    assert allows(person(is_superuser=True), Permission.IMAGE_PULL)
 
 
 def _answered_by(view, **how) -> HttpResponse:

@@ -31,7 +31,7 @@ def sent(monkeypatch):
 
 @pytest.fixture
 def person(db):
-    return User.objects.create_user("haeun", password=None)
+    return User.objects.create_superuser("haeun", password=None)
 
 
 @pytest.fixture
@@ -241,7 +241,7 @@ def test_cancelling_asks_the_gate(sent, person):
 def test_a_job_is_refused_when_its_requester_may_not_any_more(sent, person, kind):
     done = []
     kind(done.append, permission=Permission.SITE_ADMIN)
-    denied = services.submit("test", {}, requester=person)
+    denied = services.submit("test", {}, requester=User.objects.create_user("minsu"))
     runner.run(denied.pk)
     kind(done.append)
     closed = services.submit("test", {}, requester=person)

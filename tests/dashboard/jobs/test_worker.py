@@ -22,7 +22,7 @@ LONG_S = 60
 
 @pytest.fixture
 def person(transactional_db):
-    return User.objects.create_user("kim", password="a long password")
+    return User.objects.create_superuser("kim", password="a long password")
 
 
 def _age(job: Job, seconds: float) -> None:

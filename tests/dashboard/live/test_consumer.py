@@ -14,13 +14,15 @@ from dashboard.asgi import application
 from dashboard.core import consumers, events, gate
 from dashboard.core.gate import Permission
 from dashboard.jobs.models import Job, JobState
+from dashboard.teams.models import main_team_id
+from tests.dashboard.people import make_member
 
 pytestmark = pytest.mark.django_db(transaction=True)
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 def _signed_in(name: str = "haeun") -> list[tuple[bytes, bytes]]:
-    person = User.objects.create_user(name, password=None)
+    person = make_member(name)
     client = Client()
     client.force_login(person, backend=BACKEND)
     cookie = "; ".join(f"{key}={morsel.value}" for key, morsel in client.cookies.items())
@@ -57,7 +59,10 @@ async def test_an_event_reaches_who_asked_for_its_topic_and_nobody_else():
 
 async def test_joining_a_job_says_first_how_far_it_is():
     job = await sync_to_async(Job.objects.create)(
-        kind="pull_image", state=JobState.RUNNING, progress={"phase": "layers"}
+        kind="pull_image",
+        state=JobState.RUNNING,
+        progress={"phase": "layers"},
+        team_id=await sync_to_async(main_team_id)(),
     )
     socket = await open_live()
     await subscribe(socket, f"job.{job.pk}")
@@ -67,6 +72,7 @@ async def test_joining_a_job_says_first_how_far_it_is():
 
 
 async def test_unknown_topics_and_nonsense_are_left_out():
+    await sync_to_async(User.objects.create_superuser)("haeun", password=None)
     socket = await open_live()
     own = "execs." + "a" * 64
     assert await subscribe(socket, "streams", "execs", "volumes", own) == ["execs", own, "streams", "volumes"]

@@ -111,7 +111,7 @@ def test_removal_names_what_goes_and_is_only_offered_where_nobody_is_in_the_way(
 
 def test_an_unused_volume_is_removed(page, stored, at_once):
     assert page.post("/volumes/spare/remove/", headers=BOOSTED).status_code == 204
-    assert Job.objects.get(kind="remove_volume").params == {"volume": "spare"}
+    assert Job.objects.get(kind="remove_volume").params == {"volume": "spare", "key": "spare"}
     assert Volume.objects.get(name="spare").state == VolumeState.REMOVING
 
 

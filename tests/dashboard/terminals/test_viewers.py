@@ -43,7 +43,7 @@ async def test_a_refusal_is_in_the_language_that_the_person_chose_and_fits_into_
 
 async def test_viewers_are_told_who_else_watches(view, io, container, django_user_model, monkeypatch):
     monkeypatch.setattr(hub, "LOOK_EVERY_S", 0.05)
-    mate = await asyncio.to_thread(django_user_model.objects.create_user, "mate")
+    mate = await asyncio.to_thread(django_user_model.objects.create_superuser, "mate")
     viewer, logs = await view(), await view("mode=logs")
     assert (await viewer.until_message("watching"))["names"] == ["admin"]
     other = await view(user=mate)
@@ -57,7 +57,7 @@ async def test_viewers_are_told_who_else_watches(view, io, container, django_use
 
 
 async def test_who_is_gone_without_a_word_watches_no_more(view, io, container, admin, django_user_model):
-    mate = await asyncio.to_thread(django_user_model.objects.create_user, "mate")
+    mate = await asyncio.to_thread(django_user_model.objects.create_superuser, "mate")
     old = timezone.now() - timedelta(seconds=sessions.ALIVE_S + 1)
     for session in [await asyncio.to_thread(sessions.open_session, container, mate, kind="browser", mode="attach")]:
         await StreamSession.objects.filter(pk=session.pk).aupdate(heartbeat_at=old)

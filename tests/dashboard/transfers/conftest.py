@@ -65,7 +65,7 @@ def outgoing(data, user):
 
     def make(content=b"tar", owner=user):
         made = services.begin(
-            owner, Direction.OUT, permission=Permission.VOLUME_BACKUP, subject="data", filename="data.tar"
+            owner, Direction.OUT, permission=Permission.VOLUME_BACKUP, team_id=1, subject="data", filename="data.tar"
         )
         services.attach(made, Job.objects.create(kind="backup_volume", state=JobState.SUCCEEDED, queue="engine"))
         (data / "transfers" / made.key).write_bytes(content)
@@ -77,7 +77,7 @@ def outgoing(data, user):
 @pytest.fixture
 def incoming(data, user):
     def make(owner=user):
-        return services.begin(owner, Direction.IN, permission=Permission.VOLUME_RESTORE, subject="data")
+        return services.begin(owner, Direction.IN, permission=Permission.VOLUME_RESTORE, team_id=1, subject="data")
 
     return make
 

@@ -98,7 +98,7 @@ from dashboard.core.gate import Permission
 from dashboard.jobs.models import Job
 from dashboard.transfers import services
 user = get_user_model().objects.create_superuser("haeun")
-made = services.begin(user, "out", permission=Permission.VOLUME_BACKUP, subject="data", filename="data.tar")
+made = services.begin(user, "out", permission=Permission.VOLUME_BACKUP, team_id=1, subject="data", filename="data.tar")
 services.attach(made, Job.objects.create(kind="backup_volume", state="succeeded", queue="engine"))
 client = Client()
 client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")

@@ -36,7 +36,7 @@ def test_a_person_has_a_few_on_their_way_and_no_more(incoming, user):
 
 def test_nobody_begins_one(data):
     with pytest.raises(Denied):
-        services.begin(None, Direction.IN, permission=Permission.VOLUME_RESTORE, subject="x")
+        services.begin(None, Direction.IN, permission=Permission.VOLUME_RESTORE, team_id=1, subject="x")
 
 
 def test_it_is_its_owners(outgoing, user, stranger):

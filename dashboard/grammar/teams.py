@@ -1,0 +1,200 @@
+"""The commands of the groups `team` and `user` (Berth's own: Docker has no such commands), and what their `ls` print."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dashboard.grammar import requests
+from dashboard.grammar.commands import FORMAT, Command
+from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
+from dashboard.grammar.flags import Flag, string, switch
+from dashboard.grammar.tables import Row, render_table
+
+GLOBAL = "--team"
+ALL = "--all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamLine:
+    slug: str
+    name: str
+    members: int
+    role: str
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PersonLine:
+    """A member of a team, or an account with all its teams."""
+
+    name: str
+    role: str = ""
+    teams: str = ""
+    state: str = "active"
+
+
+def render_teams(request: requests.TeamList, lines: Sequence[TeamLine]) -> str:
+    """The text of `team ls`, without a last newline; the current one has a star."""
+    if request.quiet and not request.format:
+        return "\n".join(line.slug for line in lines)
+    headers = {"Current": "CURRENT", "Team": "TEAM", "Name": "NAME", "Members": "MEMBERS", "Role": "ROLE"}
+    rows: list[Row] = [
+        {
+            "Current": "*" if line.is_current else "",
+            "Team": line.slug,
+            "Name": line.name,
+            "Members": str(line.members),
+            "Role": line.role,
+        }
+        for line in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=request.format)
+
+
+def render_people(lines: Sequence[PersonLine], columns: Sequence[str], format_text: str) -> str:
+    """The text of `team members` and `user ls`."""
+    headers = {"User": "USER", "Role": "ROLE", "Teams": "TEAMS", "State": "STATE"}
+    rows: list[Row] = [
+        {"User": line.name, "Role": line.role, "Teams": line.teams, "State": line.state} for line in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(columns), format_text=format_text)
+
+
+def split_team(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The team that the global option names ("" when it is not there), and the words without it. It stands first.
+
+    Raises:
+        UsageError: no name behind it.
+    """
+    left = list(words)
+    if not left or left[0].partition("=")[0] != GLOBAL:
+        return "", left
+    _flag, equals, team = left.pop(0).partition("=")
+    if not equals:
+        team = left.pop(0) if left else ""
+    if not team:
+        msg = f"flag needs an argument: {GLOBAL}\nSee '{PROGRAM} --help'."
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS)
+    return ALL if team == "all" else team, left
+
+
+_TEAM = string("team", text="Another team than the current one")
+_ROLE = string("role", text='Role: viewer, operator, maintainer, admin or one of the team (default "operator")')
+
+TEAM_COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="add",
+        usage="[OPTIONS] USER [USER...]",
+        about="Add people to a team, or give members another role",
+        build=lambda v, w: requests.TeamAdd(names=w, team=v.get("team", ""), role=v.get("role", "operator")),
+        flags=(_TEAM, _ROLE),
+        least=1,
+    ),
+    Command(
+        name="create",
+        usage="[OPTIONS] TEAM",
+        about="Create a team",
+        build=lambda v, w: requests.TeamCreate(slug=w[0], name=v.get("name", "")),
+        flags=(string("name", text="Name that people read"),),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="ls",
+        usage="[OPTIONS]",
+        about="List teams",
+        build=lambda v, _w: requests.TeamList(quiet=v.get("quiet", False), format=v.get("format", "")),
+        flags=(FORMAT, switch("quiet", "q", "Only display what commands call them")),
+        most=0,
+    ),
+    Command(
+        name="members",
+        usage="[OPTIONS] [TEAM]",
+        about="List who is in a team and as what",
+        build=lambda v, w: requests.TeamMembers(team=w[0] if w else "", format=v.get("format", "")),
+        flags=(FORMAT,),
+        most=1,
+    ),
+    Command(
+        name="remove",
+        usage="[OPTIONS] USER [USER...]",
+        about="Take people out of a team. What they made stays the team's",
+        build=lambda v, w: requests.TeamDismiss(names=w, team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=1,
+    ),
+    Command(
+        name="rm",
+        usage="TEAM [TEAM...]",
+        about="Remove teams that own nothing any more",
+        build=lambda _v, w: requests.TeamRemove(slugs=w),
+        least=1,
+    ),
+    Command(
+        name="role",
+        usage="[OPTIONS] ROLE",
+        about="Create a role of a team's own, or change what it may do",
+        build=lambda v, w: requests.TeamRole(name=w[0], team=v.get("team", ""), permissions=v.get("allow", ())),
+        flags=(
+            _TEAM,
+            Flag(
+                name="allow",
+                read=str,
+                kind="permission",
+                repeats=True,
+                help="What it may do, for example terminal.open",
+            ),
+        ),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="use",
+        usage="TEAM",
+        about="Work in a team from now on ('all', for site administrators: in all of them)",
+        build=lambda _v, w: requests.TeamUse(slug=ALL if w[0] == "all" else w[0]),
+        least=1,
+        most=1,
+    ),
+)
+USER_COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="activate",
+        usage="USER [USER...]",
+        about="Open closed accounts again",
+        build=lambda _v, w: requests.UserActive(names=w, is_active=True),
+        least=1,
+    ),
+    Command(
+        name="create",
+        usage="USER [USER...]",
+        about="Create accounts",
+        build=lambda _v, w: requests.UserCreate(names=w),
+        least=1,
+    ),
+    Command(
+        name="deactivate",
+        usage="USER [USER...]",
+        about="Close accounts, with everything that they have open",
+        build=lambda _v, w: requests.UserActive(names=w, is_active=False),
+        least=1,
+    ),
+    Command(
+        name="ls",
+        usage="[OPTIONS]",
+        about="List accounts",
+        build=lambda v, _w: requests.UserList(format=v.get("format", "")),
+        flags=(FORMAT,),
+        most=0,
+    ),
+    Command(
+        name="reset",
+        usage="USER [USER...]",
+        about="Print links with which people set a password, each once and within a day",
+        build=lambda _v, w: requests.UserReset(names=w),
+        least=1,
+    ),
+)
+TEAM_BY_VERB = {command.name: command for command in TEAM_COMMANDS}
+USER_BY_VERB = {command.name: command for command in USER_COMMANDS}

@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.db.models.signals import post_migrate
+
+
+def _make_main(using: str, **_said: Any) -> None:  # what a signal says
+    from dashboard.teams.models import Team, make_main
+
+    make_main(Team.objects.using(using))
+
+
+class TeamsConfig(AppConfig):
+    name = "dashboard.teams"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        from dashboard.core.gate import use_policy
+        from dashboard.teams.policy import by_team
+
+        use_policy(by_team)
+        post_migrate.connect(_make_main, sender=self)

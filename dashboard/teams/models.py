@@ -1,0 +1,108 @@
+"""Teams, who is in them and as what, and which one a person works in."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Final
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+
+from dashboard.core.gate import Permission
+from dashboard.core.models import Timestamped
+from dashboard.teams.rights import BUILTIN, Builtin, known
+
+MAIN: Final = "main"
+
+
+class Team(Timestamped):
+    """`slug` is what commands call it. Containers, volumes and networks keep it from going."""
+
+    name = models.CharField(max_length=80)
+    slug = models.CharField(max_length=40, unique=True)
+
+    class Meta:
+        ordering: ClassVar = ["slug"]
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def is_main(self) -> bool:
+        """The one that is always there: of everything that was there before there were teams."""
+        return self.slug == MAIN
+
+
+def make_main(teams: Any) -> Any:  # a manager of the app's model, or of a migration's
+    """Idempotent."""
+    return teams.get_or_create(slug=MAIN, defaults={"name": "Main"})[0]
+
+
+def main_team_id() -> int:
+    """Whose a row is that nobody says a team of."""
+    found: int = make_main(Team.objects).pk
+    return found
+
+
+class Role(Timestamped):
+    """A custom role of one team: names of single permissions."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="roles")
+    name = models.CharField(max_length=40)
+    permissions = models.JSONField(default=list)
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "name"], name="role_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def rights(self) -> frozenset[Permission]:
+        return known(self.permissions)
+
+
+class Membership(Timestamped):
+    """Either `builtin` or `custom` says what this person may do in this team, and nowhere else."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
+    builtin = models.CharField(max_length=12, choices=Builtin.choices, blank=True, default="")
+    custom = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="memberships")
+
+    class Meta:
+        ordering: ClassVar = ["person__username"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["team", "person"], name="member_once"),
+            models.CheckConstraint(
+                condition=(Q(builtin="") & Q(custom__isnull=False)) | (~Q(builtin="") & Q(custom=None)),
+                name="one_role",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person_id} in {self.team_id}: {self.role}"
+
+    @property
+    def role(self) -> str:
+        """As commands spell it."""
+        return self.custom.name if self.custom is not None else self.builtin
+
+    @property
+    def role_shown(self) -> str:
+        return self.custom.name if self.custom is not None else str(self.get_builtin_display())
+
+    @property
+    def rights(self) -> frozenset[Permission]:
+        return self.custom.rights if self.custom is not None else BUILTIN.get(self.builtin, frozenset())
+
+
+class Choice(models.Model):
+    """The team that a person works in, until another is chosen; None is all of them (site administrators)."""
+
+    person = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="team_choice")
+    team = models.ForeignKey(Team, null=True, on_delete=models.CASCADE)
+
+    def __str__(self) -> str:
+        return f"{self.person_id} works in {self.team_id}"

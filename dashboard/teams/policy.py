@@ -1,0 +1,51 @@
+"""The gate's policy: an object's team decides; a role in one team gives nothing in another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import AbstractBaseUser
+
+from dashboard.core.gate import Permission
+from dashboard.teams import scope
+from dashboard.teams.models import Membership, Team
+from dashboard.teams.rights import ASSIGNABLE, PERSONAL
+
+_TERMINALS = frozenset({Permission.TERMINAL_OPEN, Permission.TERMINAL_TYPE})
+_NONE: frozenset[Permission] = frozenset()
+
+
+def rights_in(user: Any, team_id: int | None) -> frozenset[Permission]:  # Any: a person's row
+    """As they are now: nothing is remembered between two questions."""
+    if scope.is_site_admin(user):
+        return frozenset(Permission)
+    if team_id is None:
+        return _NONE
+    found = Membership.objects.select_related("custom").filter(team_id=team_id, person_id=user.pk).first()
+    return _NONE if found is None else found.rights
+
+
+def by_team(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:  # any model's row
+    if scope.is_site_admin(user) or permission in PERSONAL:
+        return True
+    if permission not in ASSIGNABLE:
+        return False
+    rights = rights_in(user, _team_of(user, obj))
+    if permission not in rights:
+        return False
+    return permission not in _TERMINALS or Permission.TERMINAL_OTHERS in rights or not _is_anothers(user, obj)
+
+
+def _team_of(user: AbstractBaseUser, obj: Any) -> int | None:  # any model's row
+    """Of the right as such, and of what is everybody's (images, predefined networks), the current team decides."""
+    if isinstance(obj, Team):
+        return obj.pk
+    if obj is None or not hasattr(obj, "team_id") or getattr(obj, "is_shared", False):
+        here = scope.current(user)
+        return None if here is None else here.pk
+    found: int | None = obj.team_id
+    return found
+
+
+def _is_anothers(user: AbstractBaseUser, obj: Any) -> bool:  # any model's row
+    return obj is not None and getattr(obj, "owner_id", user.pk) != user.pk

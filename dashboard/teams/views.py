@@ -1,0 +1,131 @@
+"""The current team: choosing it, who is in it and as what. And the page behind a link that sets a password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from dashboard.core.errors import DashboardError, NotFound
+from dashboard.core.gate import Permission, offers, require
+from dashboard.core.render import is_htmx, page
+from dashboard.teams import people, scope, services
+from dashboard.teams.models import Team
+from dashboard.teams.policy import rights_in
+from dashboard.teams.rights import Builtin
+
+
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """For the switcher in every page's frame."""
+
+    current: Team | None
+    others: list[Team]
+    has_all: bool  # "all teams" can be chosen
+
+
+def choices(request: HttpRequest) -> Choices:
+    here = scope.current(request.user)
+    others = [one for one in scope.teams_of(request.user).order_by("name") if one != here]
+    return Choices(here, others, scope.is_site_admin(request.user))
+
+
+@require_safe
+def team(request: HttpRequest) -> HttpResponse:
+    """Who is in the current team. Who is in none is told so, and whom to ask."""
+    require(request.user, Permission.OWN_ACCOUNT)
+    here = scope.current(request.user)
+    if here is None:
+        return page(request, "teams/none.html", {"has_all": scope.is_site_admin(request.user)})
+    rows = services.members(request.user, here)
+    manages = offers(request.user, Permission.TEAM_MANAGE, here)
+    mine = rights_in(request.user, here.pk)
+    context = {
+        "team": here,
+        "members": [(row, manages and row.rights <= mine) for row in rows],
+        "manages": manages,
+        "roles": [*Builtin.choices, *((one, one) for one in here.roles.values_list("name", flat=True))],
+        "figures": {
+            name: getattr(here, name).count() for name in ("containers", "volumes", "networks")
+        },  # related names: their apps are above this one
+    }
+    return page(request, "teams/team.html", context)
+
+
+@require_POST
+def use(request: HttpRequest) -> HttpResponse:
+    """Another team is another set of everything that the page shows, so the whole page is loaded anew, at its list."""
+    require(request.user, Permission.OWN_ACCOUNT)
+    scope.use(request.user, request.POST.get("team", ""))
+    return _home(request)
+
+
+def _home(request: HttpRequest) -> HttpResponse:
+    if is_htmx(request):
+        return HttpResponse(headers={"HX-Redirect": reverse("home")})
+    return redirect("home")
+
+
+def _here(request: HttpRequest) -> Team:
+    found = scope.current(request.user)
+    if found is None:
+        raise DashboardError(_("Choose a team first."))
+    return found
+
+
+def _person(request: HttpRequest) -> User:
+    return services.find_person(request.POST.get("person", "").strip())
+
+
+def _shown(request: HttpRequest) -> HttpResponse:
+    """The page as it is now."""
+    if is_htmx(request):
+        return HttpResponse(headers={"HX-Redirect": reverse("team")})
+    return redirect("team")
+
+
+@require_POST
+def set_role(request: HttpRequest) -> HttpResponse:
+    here = _here(request)
+    require(request.user, Permission.TEAM_MANAGE, here)
+    services.set_role(request.user, here, _person(request), request.POST.get("role", ""))
+    return _shown(request)
+
+
+@require_POST
+def dismiss(request: HttpRequest) -> HttpResponse:
+    """Anybody may leave, so the gate is asked by the service, about whom it is."""
+    here = _here(request)
+    require(request.user, Permission.OWN_ACCOUNT)
+    name = request.POST.get("person", "").strip()
+    if name != request.user.get_username():
+        require(request.user, Permission.TEAM_MANAGE, here)
+    services.dismiss(request.user, here, _person(request))
+    return _shown(request)
+
+
+@sensitive_post_parameters("new_password1", "new_password2")
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def set_password(request: HttpRequest, secret: str) -> HttpResponse:
+    """A one-time link that an administrator has handed over."""
+    try:
+        person = people.person_of(secret)
+    except NotFound as error:
+        return render(request, "teams/link_over.html", {"message": str(error)}, status=error.status)
+    form = SetPasswordForm(person, request.POST or None)
+    if request.method != "POST" or not form.is_valid():
+        status = 422 if request.method == "POST" else 200
+        return render(request, "accounts/set_password.html", {"form": form, "person": person}, status=status)
+    people.set_password(secret, form.cleaned_data["new_password1"])
+    return redirect("account_login")
