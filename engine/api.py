@@ -21,6 +21,7 @@ from engine.archives import volumes as archives
 from engine.config import MIB
 from engine.containers import audit, hostcheck, ids, lifecycle, observe, ownfigures, recover, stopping
 from engine.containers.copies import Copies
+from engine.containers.dismantle import dismantle
 from engine.containers.execs import Execs
 from engine.containers.exits import ExitWatcher
 from engine.containers.folder import ContainerFolder
@@ -445,6 +446,10 @@ class Engine:
 
     def container_io(self, container_id: str) -> Path:
         return self._folder(container_id).bundle.io
+
+    def dismantle(self, *, force: bool) -> int:
+        """Take everything of this engine off the host, but for its data; `containers.dismantle` says more."""
+        return dismantle(self._parts, self._locks, force=force)
 
     def close(self) -> None:
         """Stop watching. Containers go on."""

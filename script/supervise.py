@@ -27,6 +27,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 sys.dont_write_bytecode = True
+
+import onhost  # noqa: E402 - beside this file
+
 BIN = ROOT / ".venv" / "bin"
 LOCK_FD = 3  # supervisord closes what it inherits from 5 on
 LATE_S = 60
@@ -410,12 +413,30 @@ def main() -> None:
     )
     words.add_argument("--only", metavar="NAME", help="one process: web, images, layers, engine or redis")
     words.add_argument("--link-docker", action="store_true", help="answer to `docker` too, where there is none")
+    words.add_argument(
+        "--install", action="store_true", help="start with this machine: write a systemd unit, and start it"
+    )
+    words.add_argument("--uninstall", action="store_true", help="stop, and take the unit away; containers go on")
+    words.add_argument(
+        "--clean-up", action="store_true", help="take networks, firewall rules, mounts and control groups off this host"
+    )
+    words.add_argument("--force", action="store_true", help="with --clean-up: end containers that run")
     words.add_argument("--announce", action="store_true", help=argparse.SUPPRESS)
     chosen = words.parse_args()
+    given = dict(os.environ)
     settings = read_settings()
     if chosen.link_docker:
         link_docker()
-    if chosen.announce:
+    if chosen.install:
+        onhost.install(settings, ROOT, given, stop)
+    elif chosen.uninstall:
+        onhost.uninstall(ROOT, stop)
+    elif chosen.clean_up:
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dashboard.settings")
+        make_folders(settings)
+        take_lock(settings, needed=False)
+        onhost.clean_up(settings, stop, force=chosen.force)
+    elif chosen.announce:
         announce(settings)
     elif chosen.only:
         make_folders(settings)

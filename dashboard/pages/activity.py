@@ -30,6 +30,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "update_container": ("cpu", _("Change limits")),
     "list_processes": ("activity", _("List processes")),
     "list_changes": ("list", _("List changed files")),
+    "copy_out": ("download", _("Copy files out")),
+    "copy_in": ("upload", _("Copy files in")),
     "remove_container": ("trash-2", _("Remove container")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),

@@ -15,7 +15,7 @@ SHOW = (
     "import dataclasses, json, django; django.setup();"
     "from dashboard.gateway.config import engine_config; from dashboard.networks.addresses import definition_of;"
     "from dashboard.networks.models import Network; c = engine_config();"
-    "print(json.dumps({'config': dataclasses.asdict(c), 'network': c.network, 'first': next(definition_of(Network(name='bridge', number=0)).subnet.usable())},"
+    "print(json.dumps({'config': dataclasses.asdict(c), 'network': c.network, 'first': next(definition_of(Network(name='bridge', number=0, team_id=1)).subnet.usable())},"
     " default=lambda v: sorted(v) if isinstance(v, frozenset) else str(v)))"
 )
 

@@ -148,11 +148,12 @@ def test_callbacks_of_one_container_come_one_after_another(watcher, sleeper):
 
 
 def test_what_is_forgotten_is_not_told(watcher, sleeper):
-    process, identity = sleeper()
+    (monitor, monitor_id), (init, init_id) = sleeper(), sleeper()
     told = queue.Queue()
-    watcher.watch(ID, monitor=None, init=identity, on_end=told.put)
+    watcher.watch(ID, monitor=monitor_id, init=init_id, on_end=told.put)
     watcher.forget(ID)
-    process.kill()
+    init.kill()
+    monitor.kill()
     with pytest.raises(queue.Empty):
         told.get(timeout=0.2)
 
