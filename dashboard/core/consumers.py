@@ -191,7 +191,8 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     async def _recheck(self) -> None:
         while self.is_open:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self.recheck_s)
+                async with asyncio.timeout(self.recheck_s):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 code, sentence = await database_sync_to_async(self._admit)()

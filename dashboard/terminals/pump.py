@@ -180,7 +180,8 @@ class Pump:
 
     async def _wait_for_change(self) -> None:
         try:
-            await asyncio.wait_for(self._changed.wait(), LOOK_AGAIN_S)
+            async with asyncio.timeout(LOOK_AGAIN_S):  # wait_for may swallow that we are cancelled (python 3.11)
+                await self._changed.wait()
         except TimeoutError:
             if not self._tail.at_end:
                 self._tail.rescan()
@@ -189,7 +190,8 @@ class Pump:
         self._room.clear()
         started = time.monotonic()
         try:
-            await asyncio.wait_for(self._room.wait(), NO_ACK_S)
+            async with asyncio.timeout(NO_ACK_S):
+                await self._room.wait()
         except TimeoutError:
             if time.monotonic() - max(self._last_ack_s, started) >= NO_ACK_S:
                 raise NoAck from None

@@ -33,6 +33,10 @@ mount -t overlay overlay -o "lowerdir=/,upperdir=$root/up/upper,workdir=$root/up
 cd "$root/root"
 for place in run tmp etc/systemd/system usr/local/bin; do mount -t tmpfs none "$PWD/$place"; done
 mount --rbind /sys "$PWD/sys"; mount --rbind /dev "$PWD/dev"; mount -t proc proc "$PWD/proc"
+mount -t tmpfs none "$PWD/sys/fs/cgroup"  # systemd makes folders and mounts in it
+for hierarchy in /sys/fs/cgroup/*/; do
+  mkdir "$PWD$hierarchy"; mount --bind "$hierarchy" "$PWD$hierarchy"
+done
 mkdir -p "$PWD$UNITS"
 for target in $TARGETS; do printf '[Unit]\nDefaultDependencies=no\n' > "$PWD$UNITS/$target.target"; done
 for kept in "$@"; do mkdir -p "$PWD$kept"; mount --bind "$kept" "$PWD$kept"; done
@@ -66,7 +70,7 @@ class Machine:
 @contextlib.contextmanager
 def booted(kept: Path, *, unit: Path | None = None, env_file: tuple[Path, Path] | None = None) -> Iterator[Machine]:
     """`kept`: a folder that is the host's own in there. `unit`: enabled from the start, as after an earlier install."""
-    before = _groups()
+    before, hierarchies = _groups(), _hierarchies()
     with tempfile.TemporaryDirectory(prefix="berth-systemd-") as folder:
         env = {**os.environ, "UNITS": UNITS, "TARGETS": " ".join(_TARGETS), "UNIT_FILE": str(unit or "")}
         env |= {"ENV_FILE": str(env_file[0]), "ENV_TARGET": str(env_file[1])} if env_file else {"ENV_FILE": ""}
@@ -99,6 +103,7 @@ def booted(kept: Path, *, unit: Path | None = None, env_file: tuple[Path, Path] 
             outer.send_signal(signal.SIGKILL)
             outer.wait()
             _remove_groups(before)
+            _end_hierarchies(hierarchies)
 
 
 def _systemd_below(pid: int) -> int:
@@ -127,3 +132,32 @@ def _remove_groups(before: set[Path]) -> None:
             if not top.exists():
                 break
             time.sleep(0.1)
+
+
+def _hierarchies() -> dict[str, int]:
+    """Numbers of the hierarchies by controller; 0 for one that has none."""
+    lines = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()[1:]]
+    return {name: int(number) for name, number, *_ in lines}
+
+
+def _end_hierarchies(before: dict[str, int]) -> None:
+    """Those that systemd made of controllers that had none: they end when they are mounted nowhere and have no groups."""
+    made: dict[int, list[str]] = {}
+    for name, number in _hierarchies().items():
+        if number and not before[name]:
+            made.setdefault(number, []).append(name)
+    place = tempfile.mkdtemp()
+    for names in made.values():
+        for _removing_takes_a_moment in range(2):
+            subprocess.run(["mount", "-t", "cgroup", "-o", ",".join(names), "none", place], check=True)
+            until("no group is left", lambda: _without_groups(Path(place)))
+            subprocess.run(["umount", place], check=True)
+            time.sleep(0.3)
+    Path(place).rmdir()
+
+
+def _without_groups(top: Path) -> bool:
+    for path in sorted((path for path in top.rglob("*") if path.is_dir()), reverse=True):
+        with contextlib.suppress(OSError):  # a process of it is just ending
+            path.rmdir()
+    return not any(path.is_dir() for path in top.iterdir())

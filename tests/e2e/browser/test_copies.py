@@ -21,9 +21,10 @@ def shoot(person, name: str) -> None:
 
 
 @pytest.fixture
-def boat(berth):
+def boat(berth, person):
     found = berth.run_checked("run", "-d", "--name", "boat", "ubuntu:14.04", "sleep", "600").stdout.strip()
     yield found
+    person.go("/")  # its page would ask for what is gone
     berth.run_checked("rm", "-f", "boat")
 
 

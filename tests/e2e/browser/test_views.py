@@ -298,7 +298,7 @@ def test_a_phone_has_the_bar_a_terminal_and_the_menu(signed_in, ids):
     assert sticks_out(visitor.page) == []
     visitor.command("docker images")
     assert sticks_out(visitor.page) == []
-    visitor.page.locator("summary.top-button").tap()
+    visitor.page.locator("summary.top-button").last.tap()
     assert visitor.page.locator(".menu-panel").bounding_box()["x"] >= 0
     assert not visitor.problems
 

@@ -145,7 +145,7 @@ def test_the_primer_from_the_setup_link_to_signing_out(person, berth):
 def test_signing_out_ends_the_session_everywhere(chromium, berth, administrator):
     visitor = chromium.visitor(berth.url)
     visitor.sign_in()
-    visitor.page.locator("summary.top-button").click()
+    visitor.page.locator("summary.top-button").last.click()
     visitor.page.get_by_role("button", name="Sign out").click()
     visitor.page.wait_for_url(re.compile("/accounts/login/"))
     visitor.go("/containers/")
