@@ -299,7 +299,7 @@ def test_a_phone_has_the_bar_a_terminal_and_the_menu(signed_in, ids):
     visitor.command("docker images")
     assert sticks_out(visitor.page) == []
     visitor.page.locator("summary.top-button").last.tap()
-    assert visitor.page.locator(".menu-panel").bounding_box()["x"] >= 0
+    assert visitor.page.locator(".menu-panel").last.bounding_box()["x"] >= 0
     assert not visitor.problems
 
 
