@@ -79,6 +79,7 @@ def test_sparse_files_and_long_names_as_the_engine_writes_them(tmp_path, size):
     assert (tmp_path / "out").stat().st_blocks * 512 < 1_000_000
 
 
+@pytest.mark.threat("CPY-03")
 @pytest.mark.parametrize(
     "entries",
     [

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-ROWS = [f"RUN-{number:02}" for number in range(1, 21)]  # a family more is a line more here and rows in the page
+FAMILIES = {"RUN": 20, "CPY": 6, "NET": 8}  # a family more is an entry more here and rows in the page
+ROWS = [f"{family}-{number:02}" for family, last in FAMILIES.items() for number in range(1, last + 1)]
 
 
 def _marked() -> dict[str, set[str]]:

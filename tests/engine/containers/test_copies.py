@@ -220,6 +220,7 @@ def test_a_cancelled_copy_leaves_the_old_file(lab, boxed):
 
 
 @pytest.mark.threat("CPY-02")
+@pytest.mark.threat("CPY-05")
 def test_a_link_in_place_of_a_file_is_replaced_and_its_target_untouched(lab, boxed, tmp_path):
     canary = tmp_path / "canary"
     canary.write_text("safe")
