@@ -12,6 +12,9 @@ OPERATIONS: Final = (
     gettext_noop("More than {count} files have changed in this container: too many to list."),
     gettext_noop("The container could not go on: {problem}"),
     gettext_noop("The container's limits could not be changed: {problem}"),
+    # Taking Berth off the host
+    gettext_noop("Some processes of containers do not end; their control groups stay."),
+    gettext_noop("containers still run: {names}. Stop them, or add --force to end them."),
     # Files into containers and out of them
     gettext_noop("Container {id} has just ended. Try again."),
     gettext_noop("Could not find the file {path} in the container"),
