@@ -134,6 +134,7 @@ def test_mariadb_without_a_password_says_so_and_ends(servers):
 
 
 @pytest.mark.threat("TAR-16")
+@pytest.mark.long  # 40 s
 def test_an_image_of_500_layers_is_pulled_and_run_and_501_are_refused_with_a_sentence(servers):
     base = list(shell_image().layers)
     more = [layer([Entry(f"l/{number}", data=b"x"), Entry("top", data=str(number).encode())]) for number in range(499)]

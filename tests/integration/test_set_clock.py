@@ -25,6 +25,7 @@ def until_year(year: int) -> int:
     return int(datetime(year, 1, 2, tzinfo=UTC).timestamp() - time.time())
 
 
+@pytest.mark.long  # 45 s; each part of it has tests that run always
 def test_everything_goes_on_whatever_the_hosts_clock_is_set_to(registry, tmp_path):
     for place in (tmp_path, *tmp_path.parents[:2]):
         place.chmod(0o755)

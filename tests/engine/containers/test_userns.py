@@ -195,7 +195,9 @@ def test_a_terminal_is_its_users_with_the_terminals_group(lab, user):
 def test_low_ports_and_ping_need_no_root(lab):
     script = "cat /proc/sys/net/ipv4/ping_group_range; stat -c %u:%g /proc/sys/net/ipv4/ping_group_range"
     assert lab.script(script).out.split() == ["0", "65535", "0:0"]
-    call = "for n in $(seq 100); do nc -w 20 127.0.0.1 80 </dev/null | grep served && break; sleep 0.05; done"
+    call = (
+        "for n in $(seq 100); do nc -w 20 127.0.0.1 80 </dev/null 2>/dev/null | grep served && break; sleep 0.1; done"
+    )
     seen = lab.script(f"(echo served | nc -l -p 80 -w 20 &) ; {call}", user="www-data")
     assert seen.out == "served\n", seen
     for user in ("", "www-data"):
