@@ -234,6 +234,7 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "dashboard.core",
+    "dashboard.audit",
     "dashboard.history",
     "dashboard.jobs",
     "dashboard.accounts",
@@ -263,6 +264,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "dashboard.audit.middleware.ArrivalMiddleware",
     "dashboard.core.middleware.GateAsked",
     "dashboard.core.middleware.ErrorSentences",
 ]

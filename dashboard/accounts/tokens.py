@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard.accounts.models import Token
+from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
 
 SETUP: Final = "setup"
@@ -76,7 +77,9 @@ def make_first_administrator(secret: str, *, username: str, password: str) -> Us
         check_setup(secret)
         if not Token.objects.filter(sha256=hashed(secret), used_at=None).update(used_at=timezone.now()):
             check_setup(secret)
-        return User.objects.create_superuser(username=username, password=password)
+        person = User.objects.create_superuser(username=username, password=password)
+        audit.record("create-first-administrator", person, target=username)
+        return person
 
 
 def new_host_secret() -> str:

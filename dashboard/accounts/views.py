@@ -9,6 +9,7 @@ from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import PasswordChangeForm
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,6 +22,7 @@ from django.views.decorators.http import require_http_methods
 from dashboard.accounts import tokens
 from dashboard.accounts.forms import FirstAdministratorForm, PreferencesForm
 from dashboard.accounts.models import Preferences
+from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
 from dashboard.core.gate import Permission, require
 
@@ -90,6 +92,9 @@ def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordChangeForm(person, request.POST)
     if not form.is_valid():
         return render(request, "accounts/password.html", {"form": form}, status=422)
-    update_session_auth_hash(request, form.save())
+    with transaction.atomic():
+        changed = form.save()
+        audit.record("change-password", person, target=person.username)
+    update_session_auth_hash(request, changed)
     messages.success(request, _("The password is changed. Everywhere else you are signed out."))
     return redirect("preferences")

@@ -25,6 +25,7 @@ from dashboard.commandline import (
     transferring,
 )
 from dashboard.commandline.console import Console, Interrupted
+from dashboard.core import gate
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
 from dashboard.grammar import UsageError, parse, requests, split_team
@@ -137,6 +138,8 @@ async def execute(console: Console, words: Sequence[str]) -> int:
     except Interrupted:
         return INTERRUPTED
     except (DashboardError, gateway.EngineError) as error:
+        if isinstance(error, DashboardError) and (error.is_refusal or error.status == 403):
+            await console.call(gate.tell_refused, console.user, error)
         return await _explain(console, error, verb)
     except DatabaseError:
         log.exception("a command failed at the database")

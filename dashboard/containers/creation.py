@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard import gateway
+from dashboard.audit import services as audit
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
 from dashboard.containers import enginerequest, happenings, mounting, networking, ports
@@ -117,6 +118,13 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
         networking.claim(user, made, options)
         mounting.claim_volumes(user, made, options)
         happenings.tell(made, "create")
+        audit.record(
+            "create-container",
+            user,
+            target=f"{made.name} ({made.container_id[:12]})",
+            team_id=team_id,
+            parameters=made.options,
+        )
         return made
 
 

@@ -36,6 +36,7 @@ from django.http import HttpRequest
 from django.utils import timezone, translation
 
 from dashboard.core import events, gate
+from dashboard.core.arrival import arrived
 from dashboard.core.language import language_for
 from dashboard.core.sentences import translated
 
@@ -121,10 +122,12 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         await self._end()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # ASGI's types are dictionaries
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            await self._end()
+        client = scope.get("client")
+        with arrived("socket", client[0] if client and client[0] else ""):
+            try:
+                await super().__call__(scope, receive, send)
+            finally:
+                await self._end()
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """That somebody's rights have changed is for the guard; everything else is the subclass's."""
@@ -207,10 +210,16 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
 
     def _greet(self) -> tuple[int, str]:
         self.language = _language_of(self.scope)
-        return self._admit()
+        refusals: list[gate.Denied] = []
+        answer = self._admit(refusals)
+        for refusal in refusals:
+            gate.tell_refused(self.user, refusal)
+        return answer
 
-    def _admit(self) -> tuple[int, str]:
-        """(0, "") or a close code and a sentence. Reads the database: everything as it is now."""
+    def _admit(self, refusals: list[gate.Denied] | None = None) -> tuple[int, str]:
+        """(0, "") or a close code and a sentence. Reads the database: everything as it is now. A right that is not there
+        is added to `refusals`.
+        """
         user = _current_user(self.scope)
         if user is None:
             return UNAUTHENTICATED, "Sign in first."
@@ -221,7 +230,9 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         is_about_object = target is not True
         try:
             gate.require(user, self.permission, target if is_about_object else None)
-        except gate.Denied:
+        except gate.Denied as error:
+            if refusals is not None:
+                refusals.append(error)
             return (
                 (UNKNOWN, "There is nothing at this address.") if is_about_object else (DENIED, "You may not do this.")
             )

@@ -8,6 +8,7 @@ class DashboardError(Exception):
 
     code = "dashboard"
     status = 400
+    is_refusal = False  # whether the audit log has a row of it: somebody asked for what they may not have
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)

@@ -55,6 +55,7 @@ class Permission(StrEnum):
     OWN_ACCOUNT = "own-account"  # one's own preferences and password
     TEAM_VIEW = "team.view"  # who is in it
     TEAM_MANAGE = "team.manage"  # who is in it and as what: never more than one has oneself
+    AUDIT_VIEW = "audit.view"  # what people of the team did and were refused
     SITE_ADMIN = "site.admin"
 
 
@@ -63,6 +64,7 @@ class Denied(DashboardError):
 
     code = "denied"
     status = 403
+    is_refusal = True
 
     def __init__(self, permission: Permission, *, is_anonymous: bool) -> None:
         super().__init__("Sign in first." if is_anonymous else "You may not do this.")
@@ -119,6 +121,22 @@ def require(user: Requester, permission: Permission, obj: Any = None) -> None:  
     """
     if not allows(user, permission, obj):
         raise Denied(permission, is_anonymous=user is None or not user.is_authenticated)
+
+
+Listener = Callable[[Requester, Exception], None]
+_listeners: list[Listener] = []
+
+
+def on_refusal(listener: Listener) -> None:
+    """Have it told of every refusal that reaches a person, after whatever was begun has been undone."""
+    if listener not in _listeners:
+        _listeners.append(listener)
+
+
+def tell_refused(user: Requester, error: Exception) -> None:
+    """For the doors: somebody is being told that they may not. Not for use within a transaction, which would be undone."""
+    for listener in _listeners:
+        listener(user, error)
 
 
 def _real(user: Any) -> AbstractBaseUser:  # request.user is a lazy stand-in for one

@@ -68,6 +68,8 @@ class ErrorSentences:
             return _to_sign_in(request)
         if (known := sentence_of(error)) is not None:
             status, sentence = known
+            if isinstance(error, DashboardError) and (error.is_refusal or status == 403):
+                gate.tell_refused(request.user, error)
             if status >= 500:
                 log.error("%s %s: %s", request.method, request.path, error)
             return answer(request, status, sentence)

@@ -12,6 +12,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, require
@@ -22,6 +23,7 @@ from dashboard.jobs.registry import event_of, handlers
 FIRST_LOOK_S = 0.01
 LONGEST_LOOK_S = 0.25
 JOIN_ATTEMPTS = 5
+_SUBJECTS = ("container_id", "reference", "name", "volume", "network_id", "exec_id")
 
 
 def submit(
@@ -58,6 +60,14 @@ def submit(
         try:
             with transaction.atomic():
                 job = Job.objects.create(**fields)
+                if requester is not None and parent is None:
+                    audit.record(
+                        kind.replace("_", "-"),
+                        requester,
+                        target=_subject(params),
+                        team_id=job.team_id,
+                        parameters=params,
+                    )
         except IntegrityError:
             if not key:
                 raise
@@ -66,6 +76,11 @@ def submit(
         return job
     msg = f"the key {key!r} changes hands too fast"
     raise RuntimeError(msg)
+
+
+def _subject(params: dict[str, Any]) -> str:
+    """What a job is about, as its parameters name it; "" when they name nothing."""
+    return next((str(params[name]) for name in _SUBJECTS if params.get(name)), "")
 
 
 def _live(key: str) -> Job | None:

@@ -21,8 +21,10 @@ NAVIGATION = (
     ("networks", "network", _("Networks")),
     ("terminals", "square-terminal", _("Terminals")),
     ("activity", "activity", _("Activity")),
+    ("audit", "list-checks", _("Audit log")),
     ("system", "server", _("System")),
 )
+_NEEDS = {"audit": Permission.AUDIT_VIEW, "system": Permission.SITE_ADMIN}
 THEMES = frozenset({"light", "dark", "contrast"})
 
 
@@ -52,9 +54,8 @@ def _frame_template(request: HttpRequest) -> str:
 
 def _navigation(request: HttpRequest) -> tuple[tuple[str, str, object], ...]:
     """The rail: what this person may open."""
-    if offers(getattr(request, "user", None), Permission.SITE_ADMIN):
-        return NAVIGATION
-    return tuple(item for item in NAVIGATION if item[0] != "system")
+    user = getattr(request, "user", None)
+    return tuple(item for item in NAVIGATION if item[0] not in _NEEDS or offers(user, _NEEDS[item[0]]))
 
 
 def frame(request: HttpRequest) -> dict[str, object]:

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 
 from dashboard.accounts.models import Token
 from dashboard.accounts.tokens import hashed, new_secret
+from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
 from dashboard.core.gate import Permission, Requester, require
 
@@ -27,6 +28,7 @@ def new_password_secret(user: Requester, person: User) -> str:
     with transaction.atomic():
         Token.objects.filter(purpose=PURPOSE, user=person).delete()
         Token.objects.create(purpose=PURPOSE, user=person, sha256=hashed(secret), expires_at=timezone.now() + LIFE)
+        audit.record("make-password-link", user, target=person.username)
     return secret
 
 
@@ -57,4 +59,5 @@ def set_password(secret: str, password: str) -> User:
             person_of(secret)
         person.set_password(password)
         person.save()
+        audit.record("set-password", person, target=person.username)
     return person

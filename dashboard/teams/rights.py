@@ -55,7 +55,7 @@ _OPERATOR = _VIEWER | {
 BUILTIN: Final[dict[str, frozenset[Permission]]] = {
     Builtin.VIEWER: _VIEWER,
     Builtin.OPERATOR: _OPERATOR,
-    Builtin.MAINTAINER: ASSIGNABLE - {Permission.TEAM_MANAGE},
+    Builtin.MAINTAINER: ASSIGNABLE - {Permission.TEAM_MANAGE, Permission.AUDIT_VIEW},
     Builtin.ADMIN: ASSIGNABLE,
 }
 

@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from django.utils.translation import gettext as _
 
+from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import rights_changed
 from dashboard.core.gate import Permission, Requester, require
@@ -47,7 +48,11 @@ def create(user: Requester, slug: str, name: str = "") -> Team:
     if not _SLUG.match(slug) or slug == "all":
         msg = f"Invalid team name ({slug}): up to 40 of a-z, 0-9, - and _, a letter or digit first, and not 'all'."
         raise DashboardError(msg)
-    return Team.objects.get_or_create(slug=slug, defaults={"name": name or slug})[0]
+    with transaction.atomic():
+        team, is_new = Team.objects.get_or_create(slug=slug, defaults={"name": name or slug})
+        if is_new:
+            audit.record("create-team", user, target=slug, team_id=team.pk)
+    return team
 
 
 def remove(user: Requester, team: Team) -> None:
@@ -64,6 +69,7 @@ def remove(user: Requester, team: Team) -> None:
     try:
         with transaction.atomic():
             Membership.objects.filter(team=team).delete()  # or its roles would be held by them
+            audit.record("remove-team", user, target=team.slug, team_id=team.pk)
             team.delete()
     except ProtectedError as error:
         msg = f"The team {team.slug} still has containers, volumes or networks. Remove them first."
@@ -131,9 +137,12 @@ def set_role(user: Requester, team: Team, person: User, role: str) -> Membership
         member = team.memberships.select_related("person", "custom").filter(person=person).first()
         if member is None:
             member = Membership.objects.create(team=team, person=person, **fields)
+            audit.record("add-member", user, target=person.username, team_id=team.pk, parameters={"role": role})
         elif member.role != role:
             _refuse_more(user, team, member.rights)
             _refuse_last(team, member)
+            told = {"role": role, "before": member.role}
+            audit.record("change-role", user, target=person.username, team_id=team.pk, parameters=told)
             member.builtin, member.custom = fields["builtin"], fields["custom"]
             member.save()
     rights_changed([person.pk])
@@ -158,6 +167,7 @@ def dismiss(user: Requester, team: Team, person: User) -> None:
         if not leaves:
             _refuse_more(user, team, member.rights)
         _refuse_last(team, member)
+        audit.record("remove-member", user, target=person.username, team_id=team.pk, parameters={"role": member.role})
         member.delete()
     rights_changed([person.pk])
 
@@ -185,6 +195,8 @@ def save_role(user: Requester, team: Team, name: str, permissions: Iterable[str]
             raise DashboardError(msg, status=409)
         _refuse_more(user, team, frozenset(map(Permission, wanted)) | (before.rights if before else frozenset()))
         saved, _is_new = Role.objects.update_or_create(team=team, name=name, defaults={"permissions": sorted(wanted)})
+        told = {"permissions": sorted(wanted), "before": before.permissions if before else None}
+        audit.record("save-role", user, target=name, team_id=team.pk, parameters=told)
     rights_changed(saved.memberships.values_list("person_id", flat=True))
     return saved
 
@@ -208,7 +220,10 @@ def create_person(user: Requester, name: str) -> User:
     if not re.match(r"[\w.@+-]{1,150}\Z", name):
         msg = f"Invalid user name ({name}): letters, digits and @ . + - _ only."
         raise DashboardError(msg)
-    return get_user_model().objects.create_user(name, password=None)
+    with transaction.atomic():
+        made = get_user_model().objects.create_user(name, password=None)
+        audit.record("create-account", user, target=name)
+    return made
 
 
 def set_active(user: Requester, person: User, *, is_active: bool) -> None:
@@ -224,5 +239,6 @@ def set_active(user: Requester, person: User, *, is_active: bool) -> None:
         if not is_active and is_site_admin(person) and not others:
             msg = f"{person.username} is the last administrator of this Berth. Make somebody else one first."
             raise DashboardError(msg, status=409)
-        get_user_model().objects.filter(pk=person.pk).update(is_active=is_active)
+        if get_user_model().objects.filter(pk=person.pk).exclude(is_active=is_active).update(is_active=is_active):
+            audit.record("open-account" if is_active else "close-account", user, target=person.username)
     rights_changed([person.pk])

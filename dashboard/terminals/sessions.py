@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from dashboard.audit import services as audit
 from dashboard.containers.models import Container, ContainerState, Exec
 from dashboard.core.events import publish
 from dashboard.terminals.models import StreamSession
@@ -182,6 +183,8 @@ def open_session(
         made = announced or StreamSession.objects.create(
             container=container, exec=row, user_id=user.pk, kind=kind, mode=mode
         )
+        if mode == "attach":
+            _write_down("open-terminal", made, user)
         publish("streams", {"t": "streams", "team": container.team_id})
         return made
 
@@ -222,9 +225,25 @@ def wanted_segments() -> dict[Key, int]:
 def end(pk: int) -> None:
     """The connection is over, however it ended: nobody waits for it, and it holds nothing."""
     now = timezone.now()
-    if StreamSession.objects.filter(pk=pk, ended_at=None).update(ended_at=now, holds_input=False, drained=True):
+    with transaction.atomic():
+        ended = StreamSession.objects.filter(pk=pk, ended_at=None)
+        if not ended.update(ended_at=now, holds_input=False, drained=True):
+            return
+        row = StreamSession.objects.select_related("container", "exec", "user").get(pk=pk)
+        if row.mode == "attach":
+            _write_down("close-terminal", row, row.user)
         team_id = Container.objects.filter(streams=pk).values_list("team_id", flat=True).first()
         publish("streams", {"t": "streams", "team": team_id})
+
+
+def _write_down(action: str, session: StreamSession, user: AbstractBaseUser | None) -> None:
+    container = session.container
+    about = {
+        "container": container.container_id,
+        "exec": session.exec.exec_id if session.exec else "",
+        "kind": session.kind,
+    }
+    audit.record(action, user, target=container.name, team_id=container.team_id, parameters=about)
 
 
 def mark_drained(pk: int) -> None:

@@ -47,6 +47,7 @@ ROUTES: dict[str, Route] = {
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
     "home": read(),
     "activity": read(),
+    "audit": read(),
     "job": read(404, 999_999),
     "job-cancel": write(404, 999_999),
     "system": read(),

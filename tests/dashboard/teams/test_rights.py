@@ -156,4 +156,4 @@ def test_everybody_of_before_is_in_the_main_team(db):
     import_module("dashboard.teams.migrations.0002_everybody").gather(apps, None)
     roles = dict(Membership.objects.filter(team=make_main(Team.objects)).values_list("person__username", "builtin"))
     assert (roles[person.username], roles[boss.username]) == ("maintainer", "admin")
-    assert rights_in(person, make_main(Team.objects).pk) == ASSIGNABLE - {Permission.TEAM_MANAGE}
+    assert rights_in(person, make_main(Team.objects).pk) == ASSIGNABLE - {Permission.TEAM_MANAGE, Permission.AUDIT_VIEW}
