@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Final
@@ -26,6 +27,7 @@ SHOWN: Final = 100
 COLUMNS: Final = (
     *("time", "person", "team", "action", "target", "outcome", "reason", "parameters", "door", "address"),
 )
+_ID: Final = re.compile(r"[0-9a-f]{64}")
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _FIELDS: Final = ("person", "action", "outcome", "since", "until")
 
@@ -59,6 +61,11 @@ def _filtered(rows: QuerySet[Entry], asked: dict[str, str]) -> QuerySet[Entry]:
     if until := _day(asked["until"], "until"):
         rows = rows.filter(at__lt=until + timedelta(days=1))
     return rows
+
+
+def _short(target: str) -> str:
+    """Ids as lists show them, 12 digits of 64."""
+    return target[:12] if _ID.fullmatch(target) else target
 
 
 def _cell(value: object) -> str:
@@ -98,7 +105,7 @@ def audit(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     found = list(rows[: SHOWN + 1])
     query = urlencode({name: value for name, value in asked.items() if value})
     context = {
-        "rows": [(row, teams.get(row.team_id or 0, "")) for row in found[:SHOWN]],
+        "rows": [(row, teams.get(row.team_id or 0, ""), _short(row.target)) for row in found[:SHOWN]],
         "older": found[SHOWN - 1].pk if len(found) > SHOWN else None,
         "asked": asked,
         "outcomes": Outcome.choices,

@@ -21,7 +21,7 @@ NAVIGATION = (
     ("networks", "network", _("Networks")),
     ("terminals", "square-terminal", _("Terminals")),
     ("activity", "activity", _("Activity")),
-    ("audit", "list-checks", _("Audit log")),
+    ("audit", "list-checks", _("Audit")),
     ("system", "server", _("System")),
 )
 _NEEDS = {"audit": Permission.AUDIT_VIEW, "system": Permission.SITE_ADMIN}

@@ -13,9 +13,12 @@ from django.urls import reverse
 
 from dashboard.audit import services
 from dashboard.audit.models import Entry
+from dashboard.containers.models import Container
 from dashboard.core.gate import Denied, Permission, tell_refused
 from dashboard.jobs.services import submit
 from dashboard.teams import services as teams
+from dashboard.terminals import sessions
+from tests.dashboard.pages.conftest import make_image
 from tests.dashboard.people import make_member, make_team
 
 pytestmark = pytest.mark.django_db
@@ -171,3 +174,28 @@ def test_a_spreadsheet_gets_no_formula(ours, boss):
     table = list(csv.DictReader(io.StringIO(text)))
     assert table[0]["target"] == '\'=HYPERLINK("http://x")'
     assert table[0]["team"] == "ours"
+
+
+def test_an_id_is_shown_short_and_found_by_all_of_it(ours, boss):
+    services.record("remove-container", boss, target="ab" * 32, team_id=ours.pk)
+    client = Client()
+    client.force_login(boss)
+    shown = client.get("/audit/", {"action": "ab" * 32}).content.decode()
+    assert ">abababababab</span>" in shown
+    assert f'title="{"ab" * 32}"' in shown
+
+
+def test_a_terminal_is_written_down_when_it_opens_and_when_it_closes(ours, boss):
+    image = make_image("ubuntu", "14.04", [1000], seed="13b6")
+    container = Container.objects.create(
+        container_id="1a" * 32, team=ours, name="web", image=image, image_reference="ubuntu:14.04", state="running",
+        options={}, command_shown="sh",
+    )  # fmt: skip
+    watched = sessions.open_session(container, boss, kind="browser", mode="logs")
+    typed = sessions.open_session(container, boss, kind="browser", mode="attach")
+    for session in (watched, typed, typed):  # a connection may say twice that it is over
+        sessions.end(session.pk)
+    assert [(row.action, row.target, row.actor_name) for row in rows()] == [
+        ("open-terminal", "web", "boss"),
+        ("close-terminal", "web", "boss"),
+    ]
