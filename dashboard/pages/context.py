@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+from urllib.parse import urlsplit
+
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext_lazy as _
@@ -58,9 +62,24 @@ def _navigation(request: HttpRequest) -> tuple[tuple[str, str, object], ...]:
     return tuple(item for item in NAVIGATION if item[0] not in _NEEDS or offers(user, _NEEDS[item[0]]))
 
 
+def is_in_the_clear(request: HttpRequest) -> bool:
+    """Whether what goes between this browser and Berth can be read on the way: plain HTTP to another machine."""
+    if request.is_secure():
+        return False
+    try:
+        host = urlsplit(f"//{request.get_host()}").hostname or ""
+    except (DisallowedHost, ValueError):
+        return True
+    try:
+        return not ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host != "localhost" and not host.endswith(".localhost")
+
+
 def frame(request: HttpRequest) -> dict[str, object]:
     return {
         "frame_template": _frame_template(request),
+        "is_in_the_clear": is_in_the_clear(request),
         "navigation": _navigation(request),
         "version_line": f"Berth version {settings.VERSION}, build {settings.BUILD}",
         "asset_version": f"{settings.VERSION}-{settings.BUILD}",

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from dashboard.accounts.models import Preferences
 from dashboard.pages.words import WORDS
@@ -122,3 +124,21 @@ def test_pages_change_nothing_when_read(page, world):
         for address in PAGES:
             page.get(address)
     assert not [q for q in seen.captured_queries if re.match(r"(INSERT|UPDATE|DELETE)", q["sql"])]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_secure", "warns"),
+    [
+        ("127.0.0.1:8000", False, False),
+        ("localhost", False, False),
+        ("[::1]:8000", False, False),
+        ("192.168.0.7:8000", False, True),
+        ("berth.example", False, True),
+        ("127.0.0.1.example", False, True),
+        ("berth.example", True, False),
+    ],
+)
+def test_an_address_that_can_be_read_on_the_way_is_said_to_be_one(db, settings, host, is_secure, warns):
+    settings.ALLOWED_HOSTS = ["*"]
+    page = Client().get(reverse("account_login"), headers={"host": host}, secure=is_secure).content.decode()
+    assert ("This address is not encrypted." in page) is warns
