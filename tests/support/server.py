@@ -49,6 +49,7 @@ class BerthServer:
     port: int = 0
     keep: bool = False  # leave the data folder for somebody to look at
     is_broken: bool = False  # on purpose, and stays so: nothing is asked of it at its end
+    tree: Path = ROOT  # whose scripts: this clone's, or an older one's
     output: list[str] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
     _lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
@@ -105,7 +106,7 @@ class BerthServer:
 
     def run_command(self, *words: str, timeout_s: float = 120, **how) -> subprocess.CompletedProcess[str]:
         """`berth WORDS…` as the host's root, through the real client."""
-        argv = [str(ROOT / "script" / "berth"), *words]
+        argv = [str(self.tree / "script" / "berth"), *words]
         how = {"capture_output": True, "text": True} | ({} if "input" in how else {"stdin": subprocess.DEVNULL}) | how
         return subprocess.run(argv, env=self.environment, timeout=timeout_s, check=False, **how)
 
@@ -190,7 +191,7 @@ class BerthServer:
         self.output.clear()
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
-            [str(ROOT / "script" / "server")], cwd="/", env=self.environment, stdin=subprocess.DEVNULL,
+            [str(self.tree / "script" / "server")], cwd="/", env=self.environment, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
         threading.Thread(target=self._read, args=(self._process,), daemon=True).start()
