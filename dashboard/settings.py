@@ -391,7 +391,12 @@ ACCOUNT_ADAPTER = "dashboard.accounts.adapter.ClosedSignup"
 ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = None
-ACCOUNT_RATE_LIMITS = {"login": "30/m/ip", "login_failed": "10/m/ip,5/300s/key", "change_password": "5/m/user"}
+ACCOUNT_RATE_LIMITS = {
+    "login": "30/m/ip",
+    "login_failed": "10/m/ip,5/300s/key",
+    "change_password": "5/m/user",
+    "join": "120/m/ip",
+}
 ALLAUTH_TRUSTED_PROXY_COUNT = _number("BERTH_PROXIES", 0)
 SESSION_ENGINE = "dashboard.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True

@@ -22,7 +22,7 @@ THEMES = (
 )
 
 
-class FirstAdministratorForm(forms.Form):
+class NewAccountForm(forms.Form):
     username = forms.CharField(label=_("User name"), max_length=150, validators=[UnicodeUsernameValidator()])
     password1 = forms.CharField(
         label=_("Password"),

@@ -18,11 +18,17 @@ class Preferences(models.Model):
 
 
 class Token(Timestamped):
-    """A bearer secret, kept as its sha256. `purpose`: "setup" (first administrator, once) or "host" (the root user)."""
+    """A bearer secret, kept as its sha256.
+
+    `purpose`: "setup" (first administrator, once), "host" (the root user), "password" (sets one, once; `giver` made the link).
+    """
 
     purpose = models.CharField(max_length=12)
     sha256 = models.CharField(max_length=64, unique=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE)
+    giver = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="given_tokens"
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
     used_at = models.DateTimeField(null=True, blank=True)
 

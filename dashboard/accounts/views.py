@@ -20,7 +20,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
 from dashboard.accounts import tokens
-from dashboard.accounts.forms import FirstAdministratorForm, PreferencesForm
+from dashboard.accounts.forms import NewAccountForm, PreferencesForm
 from dashboard.accounts.models import Preferences
 from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
@@ -47,7 +47,7 @@ def setup(request: HttpRequest, token: str) -> HttpResponse:
 
 def _setup(request: HttpRequest, token: str) -> HttpResponse:
     tokens.check_setup(token)
-    form = FirstAdministratorForm(request.POST or None)
+    form = NewAccountForm(request.POST or None)
     if request.method != "POST" or not form.is_valid():
         status = 422 if request.method == "POST" else 200
         return render(request, "accounts/setup.html", {"form": form}, status=status)

@@ -28,7 +28,7 @@ from dashboard.commandline.console import Console, Interrupted
 from dashboard.core import gate
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
-from dashboard.grammar import UsageError, parse, requests, split_team
+from dashboard.grammar import UsageError, parse, requests, split_team, teamrequests
 from dashboard.grammar.errors import PROGRAM
 from dashboard.jobs.services import JobFailed
 from dashboard.teams import scope
@@ -87,18 +87,25 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.NetworkPrune: pruning.networks_prune,
     requests.NetworkConnect: networking.connect,
     requests.NetworkDisconnect: networking.disconnect,
-    requests.TeamList: teaming.listing,
-    requests.TeamCreate: teaming.create,
-    requests.TeamRemove: teaming.remove,
-    requests.TeamUse: teaming.use,
-    requests.TeamMembers: teaming.members,
-    requests.TeamAdd: teaming.add,
-    requests.TeamDismiss: teaming.dismiss,
-    requests.TeamRole: teaming.role,
-    requests.UserList: teaming.people,
-    requests.UserCreate: teaming.create_people,
-    requests.UserActive: teaming.set_active,
-    requests.UserReset: teaming.reset,
+    teamrequests.TeamList: teaming.listing,
+    teamrequests.TeamCreate: teaming.create,
+    teamrequests.TeamRemove: teaming.remove,
+    teamrequests.TeamUse: teaming.use,
+    teamrequests.TeamMembers: teaming.members,
+    teamrequests.TeamAdd: teaming.add,
+    teamrequests.TeamDismiss: teaming.dismiss,
+    teamrequests.TeamRole: teaming.role,
+    teamrequests.TeamRoles: teaming.roles,
+    teamrequests.TeamRemoveRole: teaming.remove_role,
+    teamrequests.TeamInvite: teaming.invite,
+    teamrequests.TeamInvitations: teaming.invitations,
+    teamrequests.TeamRevoke: teaming.revoke,
+    teamrequests.TeamImport: teaming.take_in,
+    teamrequests.TeamCan: teaming.can,
+    teamrequests.UserList: teaming.people,
+    teamrequests.UserCreate: teaming.create_people,
+    teamrequests.UserActive: teaming.set_active,
+    teamrequests.UserReset: teaming.reset,
     requests.SystemCheck: checking.check,
 }
 

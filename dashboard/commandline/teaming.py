@@ -4,19 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count
-from django.urls import reverse
 
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
+from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
-from dashboard.grammar import requests
-from dashboard.grammar.teams import PersonLine, TeamLine, render_people, render_teams
+from dashboard.grammar import teamrequests
+from dashboard.grammar.teams import (
+    InvitationLine,
+    PersonLine,
+    RightLine,
+    RoleLine,
+    TeamLine,
+    render_invitations,
+    render_people,
+    render_rights,
+    render_roles,
+    render_teams,
+)
+from dashboard.teams import explaining, joining, scope, services
 from dashboard.teams import people as accounts
-from dashboard.teams import scope, services
 from dashboard.teams.models import Team
+from dashboard.teams.rights import BUILTIN
 
 
 def _team(console: Console, slug: str) -> Team:
@@ -37,7 +48,7 @@ async def _text(console: Console, render: Callable[[], str]) -> int:
     return 0
 
 
-async def listing(console: Console, request: requests.TeamList) -> int:
+async def listing(console: Console, request: teamrequests.TeamList) -> int:
     def render() -> str:
         here = scope.current(console.user)
         held = {one.team_id: one.role for one in console.user.memberships.select_related("custom")}  # type: ignore[attr-defined]  # a related name
@@ -53,13 +64,13 @@ async def listing(console: Console, request: requests.TeamList) -> int:
     return await _text(console, render)
 
 
-async def create(console: Console, request: requests.TeamCreate) -> int:
+async def create(console: Console, request: teamrequests.TeamCreate) -> int:
     made = await console.call(services.create, console.user, request.slug, request.name)
     await console.line(made.slug)
     return 0
 
 
-async def remove(console: Console, request: requests.TeamRemove) -> int:
+async def remove(console: Console, request: teamrequests.TeamRemove) -> int:
     async def one(slug: str) -> str:
         team = await console.call(scope.find_team, console.user, slug)
         await console.call(services.remove, console.user, team)
@@ -68,13 +79,13 @@ async def remove(console: Console, request: requests.TeamRemove) -> int:
     return await each(console, request.slugs, one)
 
 
-async def use(console: Console, request: requests.TeamUse) -> int:
+async def use(console: Console, request: teamrequests.TeamUse) -> int:
     await console.call(scope.use, console.user, request.slug)
     await console.line(request.slug.removeprefix("--"))
     return 0
 
 
-async def members(console: Console, request: requests.TeamMembers) -> int:
+async def members(console: Console, request: teamrequests.TeamMembers) -> int:
     def render() -> str:
         rows = services.members(console.user, _team(console, request.team))
         lines = [PersonLine(name=row.person.username, role=row.role, state=_state(row.person)) for row in rows]
@@ -100,7 +111,7 @@ async def _each_person(console: Console, names: Sequence[str], act: Callable[[Us
     return await each(console, names, one)
 
 
-async def add(console: Console, request: requests.TeamAdd) -> int:
+async def add(console: Console, request: teamrequests.TeamAdd) -> int:
     team = await console.call(_team, console, request.team)
     await console.call(require, console.user, Permission.TEAM_MANAGE, team)
     return await _each_person(
@@ -108,21 +119,113 @@ async def add(console: Console, request: requests.TeamAdd) -> int:
     )
 
 
-async def dismiss(console: Console, request: requests.TeamDismiss) -> int:
+async def dismiss(console: Console, request: teamrequests.TeamDismiss) -> int:
     team = await console.call(_team, console, request.team)
     if request.names != (console.user.get_username(),):  # everybody may leave
         await console.call(require, console.user, Permission.TEAM_MANAGE, team)
     return await _each_person(console, request.names, lambda person: services.dismiss(console.user, team, person))
 
 
-async def role(console: Console, request: requests.TeamRole) -> int:
+async def role(console: Console, request: teamrequests.TeamRole) -> int:
     team = await console.call(_team, console, request.team)
     saved = await console.call(services.save_role, console.user, team, request.name, request.permissions)
     await console.line(saved.name)
     return 0
 
 
-async def people(console: Console, request: requests.UserList) -> int:
+async def roles(console: Console, request: teamrequests.TeamRoles) -> int:
+    def render() -> str:
+        team = _team(console, request.team)
+        require(console.user, Permission.TEAM_VIEW, team)
+        held = [(name, BUILTIN[name], team.memberships.filter(builtin=name).count()) for name in BUILTIN]
+        held += [(role.name, role.rights, role.memberships.count()) for role in team.roles.all()]
+        lines = [RoleLine(name=name, members=count, permissions=tuple(sorted(rights))) for name, rights, count in held]
+        return render_roles(lines, request.format)
+
+    return await _text(console, render)
+
+
+async def remove_role(console: Console, request: teamrequests.TeamRemoveRole) -> int:
+    team = await console.call(_team, console, request.team)
+
+    async def one(name: str) -> str:
+        await console.call(services.remove_role, console.user, team, name)
+        return f"{name}\n"
+
+    return await each(console, request.names, one)
+
+
+async def invite(console: Console, request: teamrequests.TeamInvite) -> int:
+    """One line: the link."""
+
+    def make() -> str:
+        team = _team(console, request.team)
+        _made, secret = joining.invite(
+            console.user, team, request.role, uses=request.uses, days=request.days, note=request.note
+        )
+        return joining.link_of("join", secret)
+
+    return await _text(console, make)
+
+
+async def invitations(console: Console, request: teamrequests.TeamInvitations) -> int:
+    def render() -> str:
+        lines = [
+            InvitationLine(
+                number=row.pk,
+                note=row.note,
+                role=row.role,
+                used=f"{row.uses}/{row.most_uses}",
+                ends=f"{row.expires_at:%Y-%m-%d %H:%M %Z}",
+                giver=row.giver.username,
+            )
+            for row in joining.invitations(console.user, _team(console, request.team))
+        ]
+        return render_invitations(lines, request.format)
+
+    return await _text(console, render)
+
+
+async def revoke(console: Console, request: teamrequests.TeamRevoke) -> int:
+    team = await console.call(_team, console, request.team)
+
+    async def one(number: str) -> str:
+        await console.call(joining.revoke, console.user, team, joining.number_of(number))
+        return f"{number}\n"
+
+    return await each(console, request.numbers, one)
+
+
+async def take_in(console: Console, request: teamrequests.TeamImport) -> int:
+    """One line for each: the name; of a new account also its link."""
+
+    def make() -> str:
+        done = joining.take_in(console.user, _team(console, request.team), request.names, request.role)
+        return "\n".join(
+            f"{one.name} {joining.link_of('set-password', one.secret)}" if one.secret else one.name for one in done
+        )
+
+    return await _text(console, make)
+
+
+async def can(console: Console, request: teamrequests.TeamCan) -> int:
+    """1 if one permission is asked for and is not given, so that scripts can ask."""
+
+    def look() -> tuple[list[RightLine], str]:
+        _person, told = explaining.seen(console.user, _team(console, request.team), request.name)
+        rights = [one for one in told if request.permission in ("", one.permission)]
+        if not rights:
+            msg = f"Not a permission: {request.permission}. There are: {', '.join(one.permission for one in told)}."
+            raise DashboardError(msg)
+        lines = [RightLine(permission=one.permission, is_given=one.is_given, why=one.why) for one in rights]
+        return lines, render_rights(lines, request.format)
+
+    lines, text = await console.call(look)
+    await console.line(text)
+    return 0 if request.permission == "" or all(line.is_given for line in lines) else 1
+
+
+async def people(console: Console, request: teamrequests.UserList) -> int:
     def render() -> str:
         lines = [
             PersonLine(
@@ -138,7 +241,7 @@ async def people(console: Console, request: requests.UserList) -> int:
     return await _text(console, render)
 
 
-async def create_people(console: Console, request: requests.UserCreate) -> int:
+async def create_people(console: Console, request: teamrequests.UserCreate) -> int:
     async def one(name: str) -> str:
         made = await console.call(services.create_person, console.user, name)
         return f"{made.username}\n"
@@ -146,7 +249,7 @@ async def create_people(console: Console, request: requests.UserCreate) -> int:
     return await each(console, request.names, one)
 
 
-async def set_active(console: Console, request: requests.UserActive) -> int:
+async def set_active(console: Console, request: teamrequests.UserActive) -> int:
     await console.call(require, console.user, Permission.SITE_ADMIN)
     return await _each_person(
         console,
@@ -155,12 +258,13 @@ async def set_active(console: Console, request: requests.UserActive) -> int:
     )
 
 
-async def reset(console: Console, request: requests.UserReset) -> int:
+async def reset(console: Console, request: teamrequests.UserReset) -> int:
     """One line for each: the name, and the link."""
     await console.call(require, console.user, Permission.SITE_ADMIN)
 
     def link(person: User) -> str:
-        secret = accounts.new_password_secret(console.user, person)
-        return f"{person.username} {settings.BERTH_PUBLIC_URL}{reverse('set-password', args=[secret])}"
+        return (
+            f"{person.username} {joining.link_of('set-password', accounts.new_password_secret(console.user, person))}"
+        )
 
     return await _each_person(console, request.names, link)

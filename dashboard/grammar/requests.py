@@ -5,6 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.grammar.options import ContainerOptions, ExecOptions
+from dashboard.grammar.teamrequests import (
+    TeamAdd,
+    TeamCan,
+    TeamCreate,
+    TeamDismiss,
+    TeamImport,
+    TeamInvitations,
+    TeamInvite,
+    TeamList,
+    TeamMembers,
+    TeamRemove,
+    TeamRemoveRole,
+    TeamRevoke,
+    TeamRole,
+    TeamRoles,
+    TeamUse,
+    UserActive,
+    UserCreate,
+    UserList,
+    UserReset,
+)
 
 Filters = tuple[tuple[str, str], ...]
 
@@ -342,79 +363,6 @@ class NetworkDisconnect:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TeamList:
-    quiet: bool = False
-    format: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamCreate:
-    slug: str
-    name: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamRemove:
-    slugs: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamUse:
-    """`slug`: "--all" for all teams."""
-
-    slug: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamMembers:
-    """`team` "" is the current one, here and below."""
-
-    team: str = ""
-    format: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamAdd:
-    names: tuple[str, ...]
-    team: str = ""
-    role: str = "operator"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamDismiss:
-    names: tuple[str, ...]
-    team: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TeamRole:
-    name: str
-    team: str = ""
-    permissions: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserList:
-    format: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserCreate:
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserActive:
-    names: tuple[str, ...]
-    is_active: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserReset:
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SystemCheck:
     repair: bool = False
     deep: bool = False
@@ -474,6 +422,13 @@ Request = (
     | TeamAdd
     | TeamDismiss
     | TeamRole
+    | TeamInvite
+    | TeamInvitations
+    | TeamRevoke
+    | TeamImport
+    | TeamRoles
+    | TeamRemoveRole
+    | TeamCan
     | UserList
     | UserCreate
     | UserActive

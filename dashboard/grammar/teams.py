@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dashboard.grammar import requests
+from dashboard.grammar import teamrequests
 from dashboard.grammar.commands import FORMAT, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
-from dashboard.grammar.flags import Flag, string, switch
+from dashboard.grammar.flags import Flag, number, string, switch
 from dashboard.grammar.tables import Row, render_table
 
 GLOBAL = "--team"
@@ -34,7 +34,7 @@ class PersonLine:
     state: str = "active"
 
 
-def render_teams(request: requests.TeamList, lines: Sequence[TeamLine]) -> str:
+def render_teams(request: teamrequests.TeamList, lines: Sequence[TeamLine]) -> str:
     """The text of `team ls`, without a last newline; the current one has a star."""
     if request.quiet and not request.format:
         return "\n".join(line.slug for line in lines)
@@ -59,6 +59,62 @@ def render_people(lines: Sequence[PersonLine], columns: Sequence[str], format_te
         {"User": line.name, "Role": line.role, "Teams": line.teams, "State": line.state} for line in lines
     ]
     return render_table(rows, headers=headers, columns=list(columns), format_text=format_text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvitationLine:
+    number: int
+    note: str
+    role: str
+    used: str
+    ends: str
+    giver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleLine:
+    name: str
+    members: int
+    permissions: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RightLine:
+    permission: str
+    is_given: bool
+    why: str
+
+
+def render_invitations(lines: Sequence[InvitationLine], format_text: str) -> str:
+    headers = {"ID": "ID", "Note": "NOTE", "Role": "ROLE", "Used": "USED", "Ends": "ENDS", "MadeBy": "MADE BY"}
+    rows: list[Row] = [
+        {
+            "ID": str(line.number),
+            "Note": line.note,
+            "Role": line.role,
+            "Used": line.used,
+            "Ends": line.ends,
+            "MadeBy": line.giver,
+        }
+        for line in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
+
+
+def render_roles(lines: Sequence[RoleLine], format_text: str) -> str:
+    headers = {"Role": "ROLE", "Members": "MEMBERS", "Permissions": "PERMISSIONS"}
+    rows: list[Row] = [
+        {"Role": line.name, "Members": str(line.members), "Permissions": ",".join(line.permissions)} for line in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
+
+
+def render_rights(lines: Sequence[RightLine], format_text: str) -> str:
+    headers = {"Permission": "PERMISSION", "Given": "GIVEN", "Why": "WHY"}
+    rows: list[Row] = [
+        {"Permission": line.permission, "Given": "yes" if line.is_given else "no", "Why": line.why} for line in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
 
 
 def split_team(words: Sequence[str]) -> tuple[str, list[str]]:
@@ -87,24 +143,71 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         name="add",
         usage="[OPTIONS] USER [USER...]",
         about="Add people to a team, or give members another role",
-        build=lambda v, w: requests.TeamAdd(names=w, team=v.get("team", ""), role=v.get("role", "operator")),
+        build=lambda v, w: teamrequests.TeamAdd(names=w, team=v.get("team", ""), role=v.get("role", "operator")),
         flags=(_TEAM, _ROLE),
         least=1,
+    ),
+    Command(
+        name="can",
+        usage="[OPTIONS] USER [PERMISSION]",
+        about="Say what somebody may do in a team, and why",
+        build=lambda v, w: teamrequests.TeamCan(
+            name=w[0], permission=w[1] if len(w) > 1 else "", team=v.get("team", ""), format=v.get("format", "")
+        ),
+        flags=(_TEAM, FORMAT),
+        least=1,
+        most=2,
     ),
     Command(
         name="create",
         usage="[OPTIONS] TEAM",
         about="Create a team",
-        build=lambda v, w: requests.TeamCreate(slug=w[0], name=v.get("name", "")),
+        build=lambda v, w: teamrequests.TeamCreate(slug=w[0], name=v.get("name", "")),
         flags=(string("name", text="Name that people read"),),
         least=1,
         most=1,
     ),
     Command(
+        name="import",
+        usage="[OPTIONS] USER [USER...]",
+        about="Add people to a team; who has no account gets one, and a link to set its password",
+        build=lambda v, w: teamrequests.TeamImport(names=w, team=v.get("team", ""), role=v.get("role", "operator")),
+        flags=(_TEAM, _ROLE),
+        least=1,
+    ),
+    Command(
+        name="invitations",
+        usage="[OPTIONS] [TEAM]",
+        about="List the open links of a team",
+        build=lambda v, w: teamrequests.TeamInvitations(team=w[0] if w else "", format=v.get("format", "")),
+        flags=(FORMAT,),
+        most=1,
+    ),
+    Command(
+        name="invite",
+        usage="[OPTIONS]",
+        about="Print a link with which people join a team by themselves",
+        build=lambda v, _w: teamrequests.TeamInvite(
+            team=v.get("team", ""),
+            role=v.get("role", "operator"),
+            uses=v.get("uses", 1),
+            days=v.get("days", 7),
+            note=v.get("note", ""),
+        ),
+        flags=(
+            _TEAM,
+            _ROLE,
+            number("uses", text="How many people may use it (default 1)"),
+            number("days", text="For how many days it holds (default 7)"),
+            string("note", text="What it is for"),
+        ),
+        most=0,
+    ),
+    Command(
         name="ls",
         usage="[OPTIONS]",
         about="List teams",
-        build=lambda v, _w: requests.TeamList(quiet=v.get("quiet", False), format=v.get("format", "")),
+        build=lambda v, _w: teamrequests.TeamList(quiet=v.get("quiet", False), format=v.get("format", "")),
         flags=(FORMAT, switch("quiet", "q", "Only display what commands call them")),
         most=0,
     ),
@@ -112,7 +215,7 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         name="members",
         usage="[OPTIONS] [TEAM]",
         about="List who is in a team and as what",
-        build=lambda v, w: requests.TeamMembers(team=w[0] if w else "", format=v.get("format", "")),
+        build=lambda v, w: teamrequests.TeamMembers(team=w[0] if w else "", format=v.get("format", "")),
         flags=(FORMAT,),
         most=1,
     ),
@@ -120,7 +223,23 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         name="remove",
         usage="[OPTIONS] USER [USER...]",
         about="Take people out of a team. What they made stays the team's",
-        build=lambda v, w: requests.TeamDismiss(names=w, team=v.get("team", "")),
+        build=lambda v, w: teamrequests.TeamDismiss(names=w, team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=1,
+    ),
+    Command(
+        name="remove-role",
+        usage="[OPTIONS] ROLE [ROLE...]",
+        about="Remove roles of a team's own that nobody has any more",
+        build=lambda v, w: teamrequests.TeamRemoveRole(names=w, team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=1,
+    ),
+    Command(
+        name="revoke",
+        usage="[OPTIONS] INVITATION [INVITATION...]",
+        about="Take open links back",
+        build=lambda v, w: teamrequests.TeamRevoke(numbers=w, team=v.get("team", "")),
         flags=(_TEAM,),
         least=1,
     ),
@@ -128,14 +247,14 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         name="rm",
         usage="TEAM [TEAM...]",
         about="Remove teams that own nothing any more",
-        build=lambda _v, w: requests.TeamRemove(slugs=w),
+        build=lambda _v, w: teamrequests.TeamRemove(slugs=w),
         least=1,
     ),
     Command(
         name="role",
         usage="[OPTIONS] ROLE",
         about="Create a role of a team's own, or change what it may do",
-        build=lambda v, w: requests.TeamRole(name=w[0], team=v.get("team", ""), permissions=v.get("allow", ())),
+        build=lambda v, w: teamrequests.TeamRole(name=w[0], team=v.get("team", ""), permissions=v.get("allow", ())),
         flags=(
             _TEAM,
             Flag(
@@ -150,10 +269,18 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         most=1,
     ),
     Command(
+        name="roles",
+        usage="[OPTIONS] [TEAM]",
+        about="List the roles of a team and what each may do",
+        build=lambda v, w: teamrequests.TeamRoles(team=w[0] if w else "", format=v.get("format", "")),
+        flags=(FORMAT,),
+        most=1,
+    ),
+    Command(
         name="use",
         usage="TEAM",
         about="Work in a team from now on ('all', for site administrators: in all of them)",
-        build=lambda _v, w: requests.TeamUse(slug=ALL if w[0] == "all" else w[0]),
+        build=lambda _v, w: teamrequests.TeamUse(slug=ALL if w[0] == "all" else w[0]),
         least=1,
         most=1,
     ),
@@ -163,28 +290,28 @@ USER_COMMANDS: tuple[Command, ...] = (
         name="activate",
         usage="USER [USER...]",
         about="Open closed accounts again",
-        build=lambda _v, w: requests.UserActive(names=w, is_active=True),
+        build=lambda _v, w: teamrequests.UserActive(names=w, is_active=True),
         least=1,
     ),
     Command(
         name="create",
         usage="USER [USER...]",
         about="Create accounts",
-        build=lambda _v, w: requests.UserCreate(names=w),
+        build=lambda _v, w: teamrequests.UserCreate(names=w),
         least=1,
     ),
     Command(
         name="deactivate",
         usage="USER [USER...]",
         about="Close accounts, with everything that they have open",
-        build=lambda _v, w: requests.UserActive(names=w, is_active=False),
+        build=lambda _v, w: teamrequests.UserActive(names=w, is_active=False),
         least=1,
     ),
     Command(
         name="ls",
         usage="[OPTIONS]",
         about="List accounts",
-        build=lambda v, _w: requests.UserList(format=v.get("format", "")),
+        build=lambda v, _w: teamrequests.UserList(format=v.get("format", "")),
         flags=(FORMAT,),
         most=0,
     ),
@@ -192,7 +319,7 @@ USER_COMMANDS: tuple[Command, ...] = (
         name="reset",
         usage="USER [USER...]",
         about="Print links with which people set a password, each once and within a day",
-        build=lambda _v, w: requests.UserReset(names=w),
+        build=lambda _v, w: teamrequests.UserReset(names=w),
         least=1,
     ),
 )

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Final
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from dashboard.core.gate import Permission
 from dashboard.core.models import Timestamped
@@ -96,6 +97,36 @@ class Membership(Timestamped):
     @property
     def rights(self) -> frozenset[Permission]:
         return self.custom.rights if self.custom is not None else BUILTIN.get(self.builtin, frozenset())
+
+
+class Invitation(Timestamped):
+    """A link with which people come into a team by themselves, as many as `most_uses`. Its secret is kept as its sha256.
+
+    It gives what its giver could give: once they could not any more, it is worth nothing (WEB-02).
+    """
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="invitations")
+    giver = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    sha256 = models.CharField(max_length=64, unique=True)
+    role = models.CharField(max_length=40)  # a built-in one or one of the team's own, by its name
+    note = models.CharField(max_length=80, blank=True, default="")
+    most_uses = models.PositiveIntegerField()
+    uses = models.PositiveIntegerField(default=0)
+    expires_at = models.DateTimeField()
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering: ClassVar = ["-created_at"]
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=Q(uses__lte=models.F("most_uses")), name="uses_within_most"),
+        ]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk} to {self.team_id}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.revoked_at is None and self.uses < self.most_uses and self.expires_at > timezone.now()
 
 
 class Choice(models.Model):

@@ -16,19 +16,33 @@ from dashboard.accounts.tokens import hashed, new_secret
 from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.teams import scope
+from dashboard.teams.policy import rights_in
 
 PURPOSE: Final = "password"
 LIFE = timedelta(hours=24)
+LIFE_OF_NEW = timedelta(days=7)  # of a new account's first password: a class sets theirs when it meets
 
 
 def new_password_secret(user: Requester, person: User) -> str:
     """Of a fresh one-time link, in place of the person's last one. The old password holds until it is used."""
     require(user, Permission.SITE_ADMIN)
-    secret = new_secret()
     with transaction.atomic():
-        Token.objects.filter(purpose=PURPOSE, user=person).delete()
-        Token.objects.create(purpose=PURPOSE, user=person, sha256=hashed(secret), expires_at=timezone.now() + LIFE)
-        audit.record("make-password-link", user, target=person.username)
+        return issue_password_link(user, person, LIFE)
+
+
+def issue_password_link(user: Requester, person: User, life: timedelta) -> str:
+    """As `new_password_secret`, for services that have made the account just now: the gate is theirs to ask."""
+    secret = new_secret()
+    Token.objects.filter(purpose=PURPOSE, user=person).delete()
+    Token.objects.create(
+        purpose=PURPOSE,
+        user=person,
+        sha256=hashed(secret),
+        expires_at=timezone.now() + life,
+        giver_id=getattr(user, "pk", None),
+    )
+    audit.record("make-password-link", user, target=person.username)
     return secret
 
 
@@ -39,11 +53,23 @@ def person_of(secret: str) -> User:
         NotFound: it was used, has run out or never was, or the account is closed.
     """
     alive = Q(expires_at__gt=timezone.now(), used_at=None, user__is_active=True)
-    found = Token.objects.select_related("user").filter(alive, purpose=PURPOSE, sha256=hashed(secret)).first()
-    if found is None or found.user is None:
+    found = Token.objects.select_related("user", "giver").filter(alive, purpose=PURPOSE, sha256=hashed(secret)).first()
+    if found is None or found.user is None or not _may_hand_over(found.giver, found.user):
         raise NotFound(_("This link was used already, or has expired. Ask an administrator for a new one."))
     person: User = found.user
     return person
+
+
+def _may_hand_over(giver: User | None, person: User) -> bool:
+    """Who made the link could use it, too: so it is worth something only while the account can do no more than its maker."""
+    if giver is None or not giver.is_active:
+        return False
+    if scope.is_site_admin(giver):
+        return True
+    if person.is_superuser:
+        return False
+    held = [(rights_in(giver, one.team_id), one.rights) for one in person.memberships.select_related("custom")]
+    return bool(held) and all(Permission.TEAM_MANAGE in mine and theirs <= mine for mine, theirs in held)
 
 
 def set_password(secret: str, password: str) -> User:

@@ -87,7 +87,12 @@ def roles_of(team: Team) -> list[str]:
     return [*Builtin.values, *team.roles.values_list("name", flat=True)]
 
 
-def _role(team: Team, name: str) -> tuple[dict[str, Any], frozenset[Permission]]:  # Any: fields of a membership
+def find_role(team: Team, name: str) -> tuple[dict[str, Any], frozenset[Permission]]:  # Any: fields of a membership
+    """What a membership is to be written with, and the rights that it gives.
+
+    Raises:
+        DashboardError: the team has no such role (404).
+    """
     if name in BUILTIN:
         return {"builtin": name, "custom": None}, BUILTIN[name]
     found = team.roles.filter(name=name).first()
@@ -97,7 +102,7 @@ def _role(team: Team, name: str) -> tuple[dict[str, Any], frozenset[Permission]]
     return {"builtin": "", "custom": found}, found.rights
 
 
-def _refuse_more(user: Requester, team: Team, wanted: frozenset[Permission]) -> None:
+def refuse_more(user: Requester, team: Team, wanted: frozenset[Permission]) -> None:
     """What somebody gives or takes away must be theirs."""
     if more := wanted - rights_in(user, team.pk):
         msg = _("You may not do this: it is about rights that you do not have yourself (%(rights)s).")
@@ -105,7 +110,7 @@ def _refuse_more(user: Requester, team: Team, wanted: frozenset[Permission]) -> 
         raise DashboardError(msg, status=403)
 
 
-def _locked(team: Team) -> Team:
+def locked(team: Team) -> Team:
     """Two changes at once would each find the other's admin still there."""
     found = Team.objects.select_for_update().filter(pk=team.pk).first()
     if found is None:
@@ -131,15 +136,15 @@ def set_role(user: Requester, team: Team, person: User, role: str) -> Membership
     """
     require(user, Permission.TEAM_MANAGE, team)
     with transaction.atomic():
-        team = _locked(team)
-        fields, rights = _role(team, role)
-        _refuse_more(user, team, rights)
+        team = locked(team)
+        fields, rights = find_role(team, role)
+        refuse_more(user, team, rights)
         member = team.memberships.select_related("person", "custom").filter(person=person).first()
         if member is None:
             member = Membership.objects.create(team=team, person=person, **fields)
             audit.record("add-member", user, target=person.username, team_id=team.pk, parameters={"role": role})
         elif member.role != role:
-            _refuse_more(user, team, member.rights)
+            refuse_more(user, team, member.rights)
             _refuse_last(team, member)
             told = {"role": role, "before": member.role}
             audit.record("change-role", user, target=person.username, team_id=team.pk, parameters=told)
@@ -160,12 +165,12 @@ def dismiss(user: Requester, team: Team, person: User) -> None:
     if not leaves:
         require(user, Permission.TEAM_MANAGE, team)
     with transaction.atomic():
-        team = _locked(team)
+        team = locked(team)
         member = team.memberships.select_related("person", "custom").filter(person=person).first()
         if member is None:
             return
         if not leaves:
-            _refuse_more(user, team, member.rights)
+            refuse_more(user, team, member.rights)
         _refuse_last(team, member)
         audit.record("remove-member", user, target=person.username, team_id=team.pk, parameters={"role": member.role})
         member.delete()
@@ -188,17 +193,39 @@ def save_role(user: Requester, team: Team, name: str, permissions: Iterable[str]
         msg = f"Not a permission of a role: {', '.join(sorted(unknown))}. There are: {', '.join(sorted(ASSIGNABLE))}."
         raise DashboardError(msg)
     with transaction.atomic():
-        team = _locked(team)
+        team = locked(team)
         before = team.roles.filter(name=name).first()
         if before is None and team.roles.count() >= MOST_ROLES:
             msg = f"A team has at most {MOST_ROLES} roles of its own."
             raise DashboardError(msg, status=409)
-        _refuse_more(user, team, frozenset(map(Permission, wanted)) | (before.rights if before else frozenset()))
+        refuse_more(user, team, frozenset(map(Permission, wanted)) | (before.rights if before else frozenset()))
         saved, _is_new = Role.objects.update_or_create(team=team, name=name, defaults={"permissions": sorted(wanted)})
         told = {"permissions": sorted(wanted), "before": before.permissions if before else None}
         audit.record("save-role", user, target=name, team_id=team.pk, parameters=told)
     rights_changed(saved.memberships.values_list("person_id", flat=True))
     return saved
+
+
+def remove_role(user: Requester, team: Team, name: str) -> None:
+    """A custom role that nobody has any more. Links that would give it are worth nothing then.
+
+    Raises:
+        DashboardError: no such role of the team's own (404); somebody has it (409); more rights than one's own (403).
+        Denied: `user` may not manage this team.
+    """
+    require(user, Permission.TEAM_MANAGE, team)
+    with transaction.atomic():
+        team = locked(team)
+        found = team.roles.filter(name=name).first()
+        if found is None:
+            msg = _("The team %(team)s has no role of its own called %(name)s.") % {"team": team.slug, "name": name}
+            raise DashboardError(msg, status=404)
+        refuse_more(user, team, found.rights)
+        if holders := [one.person.username for one in found.memberships.select_related("person")[:5]]:
+            msg = _("The role %(name)s is still somebody's: %(people)s. Give them another one first.")
+            raise DashboardError(msg % {"name": name, "people": ", ".join(holders)}, status=409)
+        audit.record("remove-role", user, target=name, team_id=team.pk, parameters={"permissions": found.permissions})
+        found.delete()
 
 
 def people(user: Requester) -> QuerySet[User]:

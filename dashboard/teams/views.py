@@ -39,6 +39,16 @@ def choices(request: HttpRequest) -> Choices:
     return Choices(here, others, scope.is_site_admin(request.user))
 
 
+def frame_of(request: HttpRequest, team: Team, tab: str) -> dict[str, object]:
+    """What the head and the tabs of a team's pages show."""
+    return {"team": team, "tab": tab, "manages": offers(request.user, Permission.TEAM_MANAGE, team)}
+
+
+def role_choices(team: Team) -> list[tuple[str, object]]:
+    """(as commands spell it, as people read it)."""
+    return [*Builtin.choices, *((one, one) for one in team.roles.values_list("name", flat=True))]
+
+
 @require_safe
 def team(request: HttpRequest) -> HttpResponse:
     """Who is in the current team. Who is in none is told so, and whom to ask."""
@@ -47,13 +57,11 @@ def team(request: HttpRequest) -> HttpResponse:
     if here is None:
         return page(request, "teams/none.html", {"has_all": scope.is_site_admin(request.user)})
     rows = services.members(request.user, here)
-    manages = offers(request.user, Permission.TEAM_MANAGE, here)
+    context = frame_of(request, here, "members")
     mine = rights_in(request.user, here.pk)
-    context = {
-        "team": here,
-        "members": [(row, manages and row.rights <= mine) for row in rows],
-        "manages": manages,
-        "roles": [*Builtin.choices, *((one, one) for one in here.roles.values_list("name", flat=True))],
+    context |= {
+        "members": [(row, context["manages"] and row.rights <= mine) for row in rows],
+        "roles": role_choices(here),
         "figures": {
             name: getattr(here, name).count() for name in ("containers", "volumes", "networks")
         },  # related names: their apps are above this one
@@ -75,7 +83,7 @@ def _home(request: HttpRequest) -> HttpResponse:
     return redirect("home")
 
 
-def _here(request: HttpRequest) -> Team:
+def here(request: HttpRequest) -> Team:
     found = scope.current(request.user)
     if found is None:
         raise DashboardError(_("Choose a team first."))
@@ -95,21 +103,21 @@ def _shown(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def set_role(request: HttpRequest) -> HttpResponse:
-    here = _here(request)
-    require(request.user, Permission.TEAM_MANAGE, here)
-    services.set_role(request.user, here, _person(request), request.POST.get("role", ""))
+    mine = here(request)
+    require(request.user, Permission.TEAM_MANAGE, mine)
+    services.set_role(request.user, mine, _person(request), request.POST.get("role", ""))
     return _shown(request)
 
 
 @require_POST
 def dismiss(request: HttpRequest) -> HttpResponse:
     """Anybody may leave, so the gate is asked by the service, about whom it is."""
-    here = _here(request)
+    mine = here(request)
     require(request.user, Permission.OWN_ACCOUNT)
     name = request.POST.get("person", "").strip()
     if name != request.user.get_username():
-        require(request.user, Permission.TEAM_MANAGE, here)
-    services.dismiss(request.user, here, _person(request))
+        require(request.user, Permission.TEAM_MANAGE, mine)
+    services.dismiss(request.user, mine, _person(request))
     return _shown(request)
 
 

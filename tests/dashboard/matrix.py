@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dashboard.core.gate import Permission
-from dashboard.grammar import requests
+from dashboard.grammar import requests, teamrequests
 
 IN = 302
 HEX = "0" * 64
@@ -43,6 +43,13 @@ ROUTES: dict[str, Route] = {
     "team-use": write(302, team="main"),
     "team-member": write(404, person="nobody", role="viewer"),
     "team-member-remove": write(404, person="nobody"),
+    "team-person": read(404, "nobody"),
+    "team-invitations": Route({"GET": (IN, 200), "POST": (IN, 400)}, data={"role": "viewer", "uses": "0", "days": "7"}),
+    "team-invitation-revoke": write(404, 999_999),
+    "team-take-in": write(400, names="", role="viewer"),
+    "team-roles": Route({"GET": (IN, 200), "POST": (IN, 400)}, data={"name": "not a name"}),
+    "team-role-remove": write(404, "no-such-role"),
+    "join": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "set-password": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
     "home": read(),
@@ -160,18 +167,25 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     ),
     requests.SystemCheck: (Permission.SITE_ADMIN, ["system", "check"]),
     requests.Inspect: (Permission.CONTAINER_VIEW, ["inspect", "calm_fulton"]),
-    requests.TeamList: (None, ["team", "ls"]),
-    requests.TeamUse: (None, ["team", "use", "main"]),
-    requests.TeamMembers: (Permission.TEAM_VIEW, ["team", "members"]),
-    requests.TeamAdd: (Permission.TEAM_MANAGE, ["team", "add", "haeun"]),
-    requests.TeamDismiss: (Permission.TEAM_MANAGE, ["team", "remove", "minsu"]),
-    requests.TeamRole: (Permission.TEAM_MANAGE, ["team", "role", "watcher", "--allow", "image.view"]),
-    requests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
-    requests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
-    requests.UserList: (Permission.SITE_ADMIN, ["user", "ls"]),
-    requests.UserCreate: (Permission.SITE_ADMIN, ["user", "create", "jiho"]),
-    requests.UserActive: (Permission.SITE_ADMIN, ["user", "deactivate", "minsu"]),
-    requests.UserReset: (Permission.SITE_ADMIN, ["user", "reset", "minsu"]),
+    teamrequests.TeamList: (None, ["team", "ls"]),
+    teamrequests.TeamUse: (None, ["team", "use", "main"]),
+    teamrequests.TeamMembers: (Permission.TEAM_VIEW, ["team", "members"]),
+    teamrequests.TeamAdd: (Permission.TEAM_MANAGE, ["team", "add", "haeun"]),
+    teamrequests.TeamDismiss: (Permission.TEAM_MANAGE, ["team", "remove", "minsu"]),
+    teamrequests.TeamRole: (Permission.TEAM_MANAGE, ["team", "role", "watcher", "--allow", "image.view"]),
+    teamrequests.TeamRoles: (Permission.TEAM_VIEW, ["team", "roles"]),
+    teamrequests.TeamRemoveRole: (Permission.TEAM_MANAGE, ["team", "remove-role", "unused"]),
+    teamrequests.TeamInvite: (Permission.TEAM_MANAGE, ["team", "invite", "--uses", "30"]),
+    teamrequests.TeamInvitations: (Permission.TEAM_MANAGE, ["team", "invitations"]),
+    teamrequests.TeamRevoke: (Permission.TEAM_MANAGE, ["team", "revoke", "1"]),
+    teamrequests.TeamImport: (Permission.TEAM_MANAGE, ["team", "import", "haeun", "newcomer"]),
+    teamrequests.TeamCan: (Permission.TEAM_VIEW, ["team", "can", "haeun"]),
+    teamrequests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
+    teamrequests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
+    teamrequests.UserList: (Permission.SITE_ADMIN, ["user", "ls"]),
+    teamrequests.UserCreate: (Permission.SITE_ADMIN, ["user", "create", "jiho"]),
+    teamrequests.UserActive: (Permission.SITE_ADMIN, ["user", "deactivate", "minsu"]),
+    teamrequests.UserReset: (Permission.SITE_ADMIN, ["user", "reset", "minsu"]),
 }
 
 # Route × role × team, on things that are there and are one team's. A person of another team gets for each of them what
@@ -208,10 +222,13 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "network-remove": ("network", _MAINTAINERS),
     "network-connect": ("network", _OPERATORS),
     "network-disconnect": ("network", _OPERATORS),
+    "team-person": ("member", _ALL),
+    "team-invitation-revoke": ("invitation", _ADMINS),
+    "team-role-remove": ("role", _ADMINS),
 }
 # Named by a thing and a transfer, which is one person's own: nobody else's answers, in whatever team.
 OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
 # Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
-EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password"})
+EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join"})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.utils import timezone
 
 from dashboard.containers.models import Container, Exec
 from dashboard.jobs.models import Job, JobState
 from dashboard.networks.models import Network
+from dashboard.teams.models import Invitation, Role
 from dashboard.volumes.models import Volume
 from tests.dashboard.matrix import ROLES
 from tests.dashboard.pages.conftest import make_image
@@ -34,6 +37,12 @@ def things_of(team, image, number: int) -> SimpleNamespace:
     job = Job.objects.create(
         kind="pull_image", team_id=team.pk, state=JobState.RUNNING, params={"reference": "secret:1"}
     )
+    member = make_member(f"member-{number}", "viewer", team)
+    role = Role.objects.create(team=team, name="spare" if number == 1 else "foreign-spare", permissions=["image.view"])
+    invitation = Invitation.objects.create(
+        team=team, giver=member, sha256=f"{number}d" * 32, role="viewer", most_uses=3,
+        expires_at=timezone.now() + timedelta(days=1), note="secret-note",
+    )  # fmt: skip
     return SimpleNamespace(
         team=team,
         container=container,
@@ -47,6 +56,9 @@ def things_of(team, image, number: int) -> SimpleNamespace:
             "volume": (volume.name,),
             "network": (network.network_id,),
             "job": (job.pk,),
+            "member": (member.username,),
+            "invitation": (invitation.pk,),
+            "role": (role.name,),
         },
     )
 

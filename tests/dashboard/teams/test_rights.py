@@ -12,7 +12,7 @@ from dashboard.containers import services as containers
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, allows
 from dashboard.networks import services as networks
-from dashboard.teams import scope, services
+from dashboard.teams import joining, scope, services
 from dashboard.teams.models import Membership, Team, make_main
 from dashboard.teams.policy import rights_in
 from dashboard.teams.rights import ASSIGNABLE, Builtin
@@ -98,7 +98,7 @@ ROLES = (*Builtin.values, "steward", "narrow")
 ACTIONS = st.lists(
     st.tuples(
         st.sampled_from(NAMES),
-        st.sampled_from(("give", "take", "shape")),
+        st.sampled_from(("give", "take", "shape", "link", "list", "unshape")),
         st.sampled_from(("one", "two")),
         st.sampled_from(NAMES),
         st.sampled_from(ROLES),
@@ -134,6 +134,12 @@ class Escalation(TestCase):
                     services.set_role(people[actor], team, person, role)
                 elif what == "take":
                     services.dismiss(people[actor], team, person)
+                elif what == "link":
+                    joining.join(joining.invite(people[actor], team, role)[1], person)
+                elif what == "list":
+                    joining.take_in(people[actor], team, [target], role)
+                elif what == "unshape":
+                    services.remove_role(people[actor], team, role)
                 elif role in ("steward", "narrow"):
                     services.save_role(people[actor], team, role, permissions)
             except DashboardError:

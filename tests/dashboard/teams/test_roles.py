@@ -9,7 +9,16 @@ from tests.dashboard.matrix import EVERYBODYS, HEX, OBJECTS, OWN_ONLY, ROLES, RO
 from tests.dashboard.teams.conftest import BACKEND
 
 pytestmark = [pytest.mark.threat("WEB-01"), pytest.mark.threat("WS-03")]
-UNKNOWN = {"container": (HEX,), "exec": (HEX,), "volume": ("no-such-thing",), "network": (HEX,), "job": (999_999,)}
+UNKNOWN = {
+    "container": (HEX,),
+    "exec": (HEX,),
+    "volume": ("no-such-thing",),
+    "network": (HEX,),
+    "job": (999_999,),
+    "member": ("nobody",),
+    "invitation": (999_999,),
+    "role": ("no-such-role",),
+}
 
 
 def ask(client, name, args):
