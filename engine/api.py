@@ -40,6 +40,7 @@ from engine.network import Network
 from engine.oci.image_config import ImageConfig
 from engine.rootfs.places import is_container_id
 from engine.runtime import conmon, runc
+from engine.runtime.access import refuse_unfit_access
 from engine.runtime.etcfiles import refuse_mount_at
 from engine.runtime.host import host_facts
 from engine.runtime.mountrequest import MountKind
@@ -83,7 +84,7 @@ _TELL_S = 5.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostInfo:
     """What `info` prints. Versions are None where the program does not run; `default_…` are the limits of a container
-    that names none, on this host.
+    that names none, on this host. `lifted`: ceilings that let containers reach the host.
     """
 
     kernel: str
@@ -99,6 +100,7 @@ class HostInfo:
     user_namespaces: bool
     shared_ids: bool
     userns_host: bool
+    lifted: tuple[str, ...]
     data: Path
     data_total_bytes: int
     data_free_bytes: int
@@ -143,7 +145,8 @@ class Engine:
             apparmor=facts.apparmor,
             user_namespaces=found.user_namespaces,
             shared_ids=found.ids_are_known and not found.idmapped_layers,
-            userns_host=_allows_userns_host(self.config),
+            userns_host=self._policy().userns_host,
+            lifted=self._policy().lifted,
             data=self.config.data,
             data_total_bytes=disk.total,
             data_free_bytes=disk.free,
@@ -223,7 +226,9 @@ class Engine:
         if request.writable_bytes is not None and request.writable_bytes < least:
             msg = f"Minimum size of the writable layer is {least // MIB}MB"
             raise RequestRefused(msg, subject=request.container_id)
-        refuse_unfit_rights(request.rights, policy)
+        refuse_unfit_access(request.access, policy, has_host_users=request.ids is None)
+        if not request.access.privileged:
+            refuse_unfit_rights(request.rights, policy)
         facts = share_facts()
         refuse_unfit_shares(request.shares, request.memory_bytes, policy, facts, self.config.limits)
         if request.init and not self.config.init.is_file():
@@ -250,11 +255,12 @@ class Engine:
         columns: int | None = None,
         published: Sequence[Published] = (),
         endpoints: Sequence[Endpoint] | None = None,
+        within: Policy | None = None,
     ) -> Started:
         """Start a created or ended container. `rows` and `columns`: the terminal's size from its first moment.
 
         `published`: ports of the host that lead to it during this run; `endpoints`: its networks then, the default one
-        if none are named. They are not kept with the container.
+        if none are named; `within`: what it may have of the host's ceilings. They are not kept with the container.
 
         Raises:
             WrongState: it runs, or there is none.
@@ -267,7 +273,7 @@ class Engine:
             require(Action.START, self._observe(folder).state, container_id)
             request = folder.request().with_size(rows, columns)
             lifecycle.clear_way(self._parts, folder)
-            return Start(self._parts, folder, request, published, endpoints).run()
+            return Start(self._parts, folder, request, published=published, endpoints=endpoints, within=within).run()
 
     def published(self, container_id: str) -> tuple[Published, ...]:
         """The ports of the host that lead to it now."""
@@ -476,13 +482,6 @@ class Engine:
             return asked or ImageConfig.parse(folder.image_config.read_bytes()).stop_signal or DEFAULT_STOP_SIGNAL
         except (OSError, EngineError):
             return DEFAULT_STOP_SIGNAL
-
-
-def _allows_userns_host(config: EngineConfig) -> bool:
-    try:
-        return load_policy(config.policy_file).userns_host
-    except EngineError:
-        return False
 
 
 def _version(ask: Callable[[Path], str], program: Path) -> str | None:

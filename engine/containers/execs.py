@@ -145,7 +145,7 @@ class Execs:
             env = exec_environment(image, own, request, user)
             refuse_unfit_executable(root, arguments[0], env, working_dir, host_facts().machine)
         made = build_process(process, request, user=user, arguments=arguments, env=env, working_dir=working_dir)
-        check_process(made, process, policy)
+        check_process(made, process, policy, is_privileged=own.access.privileged)
         return made
 
     def _init_of(self, container: ContainerFolder) -> ProcessIdentity:

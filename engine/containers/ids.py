@@ -80,7 +80,8 @@ def refuse_new(config: EngineConfig, request: ContainerRequest, policy: Policy) 
         if request.id_mode is not IdMode.HOST:
             msg = "A new container needs ids of its own."
             raise RequestRefused(msg, subject=request.container_id)
-        if not policy.userns_host or policy.user_namespaces:
+        may = policy.userns_host or (policy.privileged and request.access.privileged)
+        if not may or policy.user_namespaces:
             msg = (
                 "This host does not allow containers without a user namespace (--userns host): root in one would be root"
                 f" of the host. Its administrator can, in {config.policy_file} (userns_host = true)."

@@ -34,9 +34,10 @@ from engine.errors import EngineError, HostUnfit, RuntimeFailed
 from engine.kernel import cgroups, pidfd
 from engine.kernel.namespaces import Isolation, create_isolation, set_domainname
 from engine.oci.image_config import ImageConfig
-from engine.runtime import conmon, runc
+from engine.runtime import confinement, conmon, runc
+from engine.runtime.access import all_devices, device_numbers, device_rules, make_node, refuse_unfit_access
 from engine.runtime.confinement import INIT_PLACE
-from engine.runtime.etcfiles import hosts_text, refuse_mount_at, write_etc
+from engine.runtime.etcfiles import host_text, hosts_text, refuse_mount_at, write_etc
 from engine.runtime.executable import refuse_unfit_executable
 from engine.runtime.filecaps import let_ping_run
 from engine.runtime.host import host_facts
@@ -44,11 +45,10 @@ from engine.runtime.namerequest import HOST_GATEWAY
 from engine.runtime.passwd import resolve_user
 from engine.runtime.policy import load_policy
 from engine.runtime.request import IdMode
-from engine.runtime.rights import capabilities
 from engine.runtime.rootfiles import Maker, make_folder, make_mount_point, opened_root, refuse_disguised_system_folders
 from engine.runtime.seccomp import profile_for
 from engine.runtime.shares import block_devices
-from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, environment_of
+from engine.runtime.spec import Spec, SpecPaths, arguments_of, build_spec, environment_of, held_capabilities
 from engine.runtime.specpolicy import Place, check_spec
 
 if TYPE_CHECKING:
@@ -95,10 +95,13 @@ class Start:
         parts: Parts,
         folder: ContainerFolder,
         request: ContainerRequest,
+        *,
         published: Sequence[Published] = (),
         endpoints: Sequence[Endpoint] | None = None,
+        within: Policy | None = None,
     ) -> None:
         self._parts = parts
+        self._within = within
         self._published = published
         self._where = request.address if endpoints is None else endpoints
         self._config = parts.config
@@ -109,7 +112,7 @@ class Start:
         self._host_mounts: frozenset[int] = frozenset()
         self._netns: Path | None = None
         self._launching: Future[conmon.Launch] | None = None
-        self._attaching: Future[Path] | None = None
+        self._attaching: Future[Path | None] | None = None
         self._isolating: Future[Isolation] | None = None
         self._user: ResolvedUser | None = None
 
@@ -187,10 +190,17 @@ class Start:
         self._root = rootfs.mount_rootfs(
             self._config, request.container_id, request.layers, owners, limit_bytes=request.writable_bytes
         )
-        policy = load_policy(self._config.policy_file)
+        policy = self._policy()
         self._host_mounts = mount_all(self._config, self._folder, request, self._root, policy, owners=owners)
 
-    def _attach(self) -> Path:
+    def _policy(self) -> Policy:
+        """The host's ceilings, and what the start may have of them."""
+        found = load_policy(self._config.policy_file)
+        return found if self._within is None else found.within(self._within)
+
+    def _attach(self) -> Path | None:
+        if self._request.shares_namespace("network"):
+            return None
         isolation = self._isolation()
         namespace = isolation.network if isolation is not None else None
         return self._parts.network.attach(
@@ -204,7 +214,7 @@ class Start:
         self._netns = self._attaching.result()
 
     def _spec(self) -> None:
-        if self._root is None or self._netns is None:
+        if self._root is None:
             msg = "The steps of a start are out of order."
             raise RuntimeFailed(msg)
         request = self._request
@@ -214,12 +224,15 @@ class Start:
         if request.ids is not None:
             refuse_taken(request.ids, request.container_id)
             refuse_hidden(self._folder.path)
-        check_spec(spec, policy, self._place(self._root, self._netns))
+        check_spec(spec, policy, self._place(self._root, self._netns, policy))
         self._folder.write_spec(spec)
 
     def _write_etc(self) -> None:
         request, network = self._request, self._parts.network
         names, hostname = request.names, request.effective_hostname
+        if request.shares_namespace("network"):
+            self._write_hosts_own_etc()
+            return
         places = network.places(self._where)
         gateway = places[0].network.subnet.gateway if places else network.gateway
         more = [(name, gateway if at == HOST_GATEWAY else at) for name, at in names.hosts]
@@ -232,6 +245,22 @@ class Start:
             owner=self._outside(0),
         )
 
+    def _write_hosts_own_etc(self) -> None:
+        """In the host's network its names and name servers hold, with what was asked for beside."""
+        names = self._request.names
+        more = "".join(f"{'127.0.0.1' if at == HOST_GATEWAY else at}\t{name}\n" for name, at in names.hosts)
+        asked = bool(names.servers or names.search or names.options)
+        resolv_conf = self._parts.network.resolv_conf(
+            (), servers=names.servers, search=names.search, options=names.options
+        )
+        write_etc(
+            self._folder.etc,
+            hosts=host_text("hosts") + more,
+            hostname=self._request.effective_hostname,
+            resolv_conf=resolv_conf if asked else host_text("resolv.conf"),
+            owner=0,
+        )
+
     def _outside(self, number: int) -> int:
         """The host's id of one of the container's."""
         return number if self._request.ids is None else self._request.ids.outside(number)
@@ -240,7 +269,9 @@ class Start:
         isolation = self._isolation()
         return isolation.user_path if isolation is not None else None
 
-    def _place(self, root: Path, netns: Path) -> Place:
+    def _place(self, root: Path, netns: Path | None, policy: Policy) -> Place:
+        access = self._request.access
+        devices = [one for one in access.devices if one[0] in policy.devices and not access.privileged]
         return Place(
             rootfs=root,
             etc=self._folder.etc,
@@ -251,12 +282,29 @@ class Start:
             made_before=self._request.id_mode is IdMode.BEFORE,
             init=self._config.init if self._request.init else None,
             hard_limits=host_facts().shares.hard_limits,
+            privileged=access.privileged,
+            shared=frozenset(access.namespaces),
+            nodes={place: self._node(number) for number, (_path, place, _access) in enumerate(devices)},
+            device_rules=device_rules(replace(access, devices=tuple(devices)))[len(confinement.device_rules()) :],
         )
 
-    def _build(self, root: int, root_path: Path, netns: Path) -> tuple[Spec, Policy]:
+    def _node(self, number: int) -> Path:
+        return self._folder.etc / f"device-{number}"
+
+    def _make_nodes(self) -> dict[str, Path]:
+        """A node for each device, the container's root's own: the host's would be nobody's in a user namespace."""
+        found: dict[str, Path] = {}
+        for number, (path, place, _access) in enumerate(self._request.access.devices):
+            if not self._request.access.privileged:
+                make_node(self._node(number), device_numbers(path), owner=self._outside(0))
+                found[place] = self._node(number)
+        return found
+
+    def _build(self, root: int, root_path: Path, netns: Path | None) -> tuple[Spec, Policy]:
         request = self._request
         image = ImageConfig.parse(self._folder.image_config.read_bytes())
-        policy, host = load_policy(self._config.policy_file), host_facts()
+        policy, host = self._policy(), host_facts()
+        refuse_unfit_access(request.access, policy, has_host_users=request.ids is None)
         hosttools.refuse_unfit_runtime(self._config)
         _refuse_weak_runtime(self._config, policy)
         refuse_disguised_system_folders(root)
@@ -265,7 +313,7 @@ class Start:
         by = Maker(self._outside(0), None if isolation is None else isolation.user, self._host_mounts)
         working_dir = make_folder(root, request.working_dir or image.working_dir or "/", by=by)
         arguments = arguments_of(image, request)
-        held = capabilities(request.rights, policy)
+        held = held_capabilities(request, policy, host)
         let_ping_run(root, held)
         refuse_unfit_executable(root, arguments[0], environment_of(image, request, user), working_dir, host.machine)
         etc = self._folder.etc
@@ -285,6 +333,8 @@ class Start:
             init=self._config.init if request.init else None,
             init_at=make_mount_point(root, INIT_PLACE, by=by) if request.init else "",
             devices=block_devices(request.shares),
+            nodes=self._make_nodes(),
+            all_devices=all_devices() if request.access.privileged else {},
         )
         for place, _ in mounted_places(root_path):
             refuse_mount_at(place, (paths.hosts_at, paths.hostname_at, paths.resolv_conf_at, paths.init_at))

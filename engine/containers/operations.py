@@ -15,6 +15,7 @@ from engine.kernel import cgroups
 from engine.kernel.files import write_atomic
 from engine.kernel.procfs import ProcessFacts, process_facts
 from engine.rootfs.places import is_container_id
+from engine.runtime.access import device_rules
 from engine.runtime.host import host_facts
 from engine.runtime.passwd import user_names
 from engine.runtime.policy import load_policy
@@ -129,7 +130,7 @@ class Operations:
         refuse_unfit_shares(request.shares, request.memory_bytes, policy, host.shares, config.limits)
         plain = resources(request, policy, host, config.limits)
         given = with_shares(plain, request.shares, host.shares, block_devices(request.shares))
-        check_resources(given, policy)
+        check_resources(given, policy, device_rules(request.access))
         return given
 
     def _apply(self, folder: ContainerFolder, given: Spec) -> None:

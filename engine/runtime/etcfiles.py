@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import RequestRefused
@@ -10,9 +11,10 @@ from engine.kernel.files import ensure_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
-    from pathlib import Path
 
 PLACES = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf")
+
+_MOST_HOST_TEXT = 256 * 1024
 
 HOSTS = """\
 127.0.0.1\tlocalhost
@@ -46,6 +48,14 @@ def hosts_text(address: str, hostname: str, more: Iterable[tuple[str, str]] = ()
     names = hostname if short in ("", hostname) else f"{hostname} {short}"
     extra = "".join(f"{at}\t{name}\n" for name, at in more)
     return f"{HOSTS}{extra}{address}\t{names}\n" if address else f"{HOSTS}{extra}"
+
+
+def host_text(name: str) -> str:
+    """The host's own file of that name; "" where it has none."""
+    try:
+        return (Path("/etc") / name).read_text("utf-8", "replace")[:_MOST_HOST_TEXT]
+    except OSError:
+        return ""
 
 
 def write_etc(folder: Path, *, hosts: str, hostname: str, resolv_conf: str, owner: int = 0) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 from engine.kernel import cgroups
 from engine.kernel.features import features
@@ -14,7 +15,9 @@ from engine.runtime.shares import ShareFacts, share_facts
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """`swap_limit`: the kernel can limit memory and swap together. `masked`: host-dependent paths to mask."""
+    """`swap_limit`: the kernel can limit memory and swap together. `masked`: host-dependent paths to mask.
+    `capabilities`: those that the engine itself could have, so at most the kernel's.
+    """
 
     machine: str
     kernel: tuple[int, int]
@@ -27,6 +30,18 @@ class HostFacts:
     seccomp: bool
     masked: tuple[str, ...] = ()
     shares: ShareFacts = field(default_factory=ShareFacts)
+    capabilities: frozenset[str] = frozenset(confinement.KERNEL_CAPABILITIES)
+
+
+_OWN_STATUS = Path("/proc/self/status")
+
+
+def _capabilities() -> frozenset[str]:
+    (bounding,) = (
+        line for line in _OWN_STATUS.read_text("ascii", "replace").splitlines() if line.startswith("CapBnd:")
+    )
+    held = int(bounding.split()[1], 16)
+    return frozenset(name for number, name in enumerate(confinement.KERNEL_CAPABILITIES) if held >> number & 1)
 
 
 @lru_cache(maxsize=1)
@@ -46,5 +61,6 @@ def host_facts() -> HostFacts:
         apparmor=found.apparmor,
         seccomp=found.seccomp,
         shares=share_facts(),
+        capabilities=_capabilities(),
         masked=tuple(path for path in (*confinement.MASKED_WHEN_THERE, *thermal) if os.path.lexists(path)),
     )

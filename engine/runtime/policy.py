@@ -14,6 +14,10 @@ written it: it knows nothing of how it was built.
     userns_host = false           # true: `--userns host` may be asked for: root in such a container is the host's root
     user_namespaces = false       # true: nor are containers started that were made before Berth had user namespaces
     host_paths = ["/srv/shared"]  # folders that containers may be given, with what is in them
+    privileged = false            # true: `--privileged` may be asked for: such a container can do everything on the host
+    host_namespaces = ["uts"]     # of pid, ipc, uts, network: `--pid host` …, together with `--userns host`
+    devices = ["/dev/fuse"]       # that containers may be given (`--device`), each by its whole path
+    sysctls = ["net.core.rmem_max"]  # of a container's own network or IPC that may be set beside the harmless ones
     require_patched_runtime = false  # true: no start with a runc below the floor (RUN-01)
 """
 
@@ -30,11 +34,19 @@ from engine.errors import HostUnfit
 from engine.runtime import confinement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 _MIB = 1024 * 1024
 _FILE_LIMIT_BYTES = 64 * 1024
-_SWITCHES = ("no_new_privileges", "seccomp_unconfined", "userns_host", "user_namespaces", "require_patched_runtime")
+_SWITCHES = (
+    "no_new_privileges",
+    "seccomp_unconfined",
+    "userns_host",
+    "user_namespaces",
+    "require_patched_runtime",
+    "privileged",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +63,50 @@ class Policy:
     user_namespaces: bool = False
     require_patched_runtime: bool = False
     host_paths: tuple[str, ...] = ()
+    privileged: bool = False
+    host_namespaces: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset()
+    sysctls: frozenset[str] = frozenset()
+
+    def within(self, other: Policy) -> Policy:
+        """What both allow."""
+        return Policy(
+            memory_bytes=_least(self.memory_bytes, other.memory_bytes),
+            nano_cpus=_least(self.nano_cpus, other.nano_cpus),
+            pids=min(self.pids, other.pids),
+            capabilities=self.capabilities & other.capabilities,
+            seccomp_unconfined=self.seccomp_unconfined and other.seccomp_unconfined,
+            no_new_privileges=self.no_new_privileges or other.no_new_privileges,
+            userns_host=self.userns_host and other.userns_host,
+            user_namespaces=self.user_namespaces or other.user_namespaces,
+            require_patched_runtime=self.require_patched_runtime or other.require_patched_runtime,
+            host_paths=_paths_within(self.host_paths, other.host_paths),
+            privileged=self.privileged and other.privileged,
+            host_namespaces=self.host_namespaces & other.host_namespaces,
+            devices=self.devices & other.devices,
+            sysctls=self.sysctls & other.sysctls,
+        )
+
+    @property
+    def lifted(self) -> tuple[str, ...]:
+        """Names of the ceilings that let a container reach the host, as they are written in the file."""
+        found = [name for name in ("privileged", "userns_host", "seccomp_unconfined") if getattr(self, name)]
+        return (*found, *(name for name in ("host_namespaces", "devices", "host_paths") if getattr(self, name)))
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((number for number in (one, other) if number is not None), default=None)
+
+
+def _paths_within(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ...]:
+    """The inner one of each pair of which one holds the other."""
+    found = {one for one in some for other in others if is_below(one, other)}
+    return tuple(sorted(found | {other for one in some for other in others if is_below(other, one)}))
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Whether a plain path is that folder or in it."""
+    return path == folder or path.startswith(f"{folder}/")
 
 
 def load_policy(path: Path) -> Policy:
@@ -96,19 +152,27 @@ def _is_plain_path(value: object) -> bool:
 
 
 def _ceiling(key: str, value: object, source: str) -> tuple[str, Any]:  # Any: the field's own type
-    number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-    if key == "memory_mib" and number and isinstance(value, int):
-        return "memory_bytes", value * _MIB
-    if key == "cpus" and isinstance(value, int | float) and number:
-        return "nano_cpus", int(value * 1_000_000_000)
-    if key == "pids" and number and isinstance(value, int):
-        return "pids", value
+    if key in _NUMBERS and isinstance(value, _NUMBERS[key][1]) and not isinstance(value, bool) and value > 0:
+        field, _kind, factor = _NUMBERS[key]
+        return field, int(value * factor)
     if key in _SWITCHES and isinstance(value, bool):
         return key, value
-    known = confinement.GRANTABLE_CAPABILITIES
-    if key == "capabilities" and isinstance(value, list) and known.issuperset(map(str, value)):
-        return "capabilities", frozenset(map(str, value))
-    if key == "host_paths" and isinstance(value, list) and all(_is_plain_path(item) for item in value):
-        return "host_paths", tuple(value)
+    if key in _LISTS and isinstance(value, list) and all(isinstance(item, str) and _LISTS[key](item) for item in value):
+        return key, tuple(value) if key == "host_paths" else frozenset(value)
     msg = f"{source}: '{key}' is not a ceiling, or its value is not allowed."
     raise HostUnfit(msg, subject=source)
+
+
+# Field, kinds of number, and what one of it is in the field's unit.
+_NUMBERS: dict[str, tuple[str, tuple[type[int] | type[float], ...], int]] = {
+    "memory_mib": ("memory_bytes", (int,), _MIB),
+    "cpus": ("nano_cpus", (int, float), 1_000_000_000),
+    "pids": ("pids", (int,), 1),
+}
+_LISTS: dict[str, Callable[[str], bool]] = {
+    "capabilities": lambda item: item in confinement.GRANTABLE_CAPABILITIES,
+    "host_paths": _is_plain_path,
+    "host_namespaces": lambda item: item in confinement.HOST_NAMESPACES,
+    "devices": lambda item: _is_plain_path(item) and item.startswith("/dev/"),
+    "sysctls": lambda item: confinement.namespace_of(item) is not None,
+}

@@ -12,6 +12,7 @@ from typing import Any, Self
 from engine.digest import DiffId, Digest
 from engine.errors import ReferenceInvalid, RequestRefused
 from engine.ids import HOST_IDS, IdRange
+from engine.runtime.access import AccessRequest
 from engine.runtime.mountrequest import MountRequest
 from engine.runtime.namerequest import NameRequest
 from engine.runtime.rights import RightsRequest
@@ -22,7 +23,8 @@ from engine.runtime.texts import refuse_unfit_size, refuse_unfit_texts
 _ID = re.compile(r"[0-9a-f]{64}\Z")
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9._-]{1,63}(?<!-)\Z")
 SHORT_ID = 12
-_PARTS: dict[str, type[NameRequest] | type[RightsRequest] | type[SharesRequest]] = {
+_PARTS: dict[str, type[NameRequest] | type[RightsRequest] | type[SharesRequest] | type[AccessRequest]] = {
+    "access": AccessRequest,
     "names": NameRequest,
     "rights": RightsRequest,
     "shares": SharesRequest,
@@ -82,6 +84,7 @@ class ContainerRequest:
     stop_signal: str = ""
     rights: RightsRequest = field(default_factory=RightsRequest)
     shares: SharesRequest = field(default_factory=SharesRequest)
+    access: AccessRequest = field(default_factory=AccessRequest)
     id_mode: IdMode = IdMode.BEFORE
     first_id: int | None = None
 
@@ -124,6 +127,10 @@ class ContainerRequest:
     def ids(self) -> IdRange | None:
         """Its users' ids on the host; None where they are the host's own."""
         return None if self.first_id is None else IdRange(self.first_id)
+
+    def shares_namespace(self, kind: str) -> bool:
+        """Whether it has the host's own, of `confinement.HOST_NAMESPACES`."""
+        return kind in self.access.namespaces
 
     @property
     def short_id(self) -> str:

@@ -25,6 +25,8 @@ UNLIMITED = -1
 _INFINITY = 2**64 - 1  # RLIM_INFINITY as runc takes it
 _LEAST_SHARES, _MOST_SHARES = 2, 262_144
 _LEAST_OOM, _MOST_OOM = 1, 1000
+_LEAST_PERIOD_US, _MOST_PERIOD_US = 1000, 1_000_000
+_NODES = Path("/sys/devices/system/node/online")
 RATES = {
     "read_bps": "throttleReadBpsDevice",
     "write_bps": "throttleWriteBpsDevice",
@@ -45,6 +47,7 @@ class ShareFacts:
     """
 
     cpus: frozenset[int] = frozenset({0, 1})
+    memory_nodes: frozenset[int] = frozenset({0})
     pins: bool = True
     hard_limits: Mapping[str, int] = field(default_factory=dict)
     swap: bool = True
@@ -58,12 +61,21 @@ def share_facts() -> ShareFacts:
     limits = {name: resource.getrlimit(getattr(resource, f"RLIMIT_{name.upper()}"))[1] for name in ULIMITS}
     return ShareFacts(
         cpus=frozenset(os.sched_getaffinity(0)),
+        memory_nodes=_memory_nodes(),
         pins=_has("cpuset", "cpuset.cpus"),
         hard_limits=limits,
         swap=_has("memory", "memory.memsw.limit_in_bytes"),
         reservation=_has("memory", "memory.soft_limit_in_bytes"),
         rates=_has("blkio", "blkio.throttle.read_bps_device") or _has("io", ""),
     )
+
+
+def _memory_nodes() -> frozenset[int]:
+    """A kernel without NUMA has one."""
+    try:
+        return cpus_of(_NODES.read_text("ascii").strip())
+    except (OSError, RequestRefused):
+        return frozenset({0})
 
 
 def _has(controller: str, file: str) -> bool:
@@ -82,6 +94,8 @@ class SharesRequest:
 
     cpu_shares: int | None = None
     cpus: str = ""
+    memory_nodes: str = ""
+    cpu_period_us: int | None = None
     memory_swap_bytes: int | None = None
     memory_reservation_bytes: int | None = None
     oom_score: int | None = None
@@ -109,6 +123,7 @@ def refuse_unfit_shares(
         RequestRefused: with the sentence for the person who asked.
     """
     _refuse_shares(shares, facts)
+    _refuse_placement(shares, facts)
     _refuse_swap(shares.memory_swap_bytes, memory_bytes, policy, facts)
     _refuse_reservation(shares.memory_reservation_bytes, memory_bytes, facts, limits)
     if shares.oom_score is not None and not _LEAST_OOM <= shares.oom_score <= _MOST_OOM:
@@ -118,6 +133,19 @@ def refuse_unfit_shares(
     block_devices(shares)
     if shares.rates and not facts.rates:
         msg = "This kernel cannot limit the rate of a device (no blkio throttling in its control groups)."
+        raise RequestRefused(msg)
+
+
+def _refuse_placement(shares: SharesRequest, facts: ShareFacts) -> None:
+    if shares.cpu_period_us is not None and not _LEAST_PERIOD_US <= shares.cpu_period_us <= _MOST_PERIOD_US:
+        msg = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"
+        raise RequestRefused(msg)
+    if shares.memory_nodes and not facts.pins:
+        msg = "This kernel cannot keep a container on some processors (no cpuset in its control groups)."
+        raise RequestRefused(msg)
+    if shares.memory_nodes and not cpus_of(shares.memory_nodes) <= facts.memory_nodes:
+        available = ",".join(map(str, sorted(facts.memory_nodes)))
+        msg = f"Requested memory nodes are not available - requested {shares.memory_nodes}, available: {available}"
         raise RequestRefused(msg)
 
 
@@ -247,6 +275,8 @@ def with_shares(
         cpu["shares"] = shares.cpu_shares
     if shares.cpus:
         cpu["cpus"] = shares.cpus
+    if shares.memory_nodes:
+        cpu["mems"] = shares.memory_nodes
     found = resources | {"memory": memory, "cpu": cpu}
     rates: Spec = {}
     for kind, path, rate in shares.rates:

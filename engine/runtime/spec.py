@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.errors import RequestRefused
 from engine.runtime import confinement, rights
+from engine.runtime.access import device_rules
 from engine.runtime.command import command_line, environment
 from engine.runtime.shares import rlimits, with_shares
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.config import Limits
     from engine.ids import IdRange
     from engine.oci.image_config import ImageConfig
+    from engine.runtime.access import Device
     from engine.runtime.host import HostFacts
     from engine.runtime.passwd import ResolvedUser
     from engine.runtime.policy import Policy
@@ -34,7 +36,11 @@ Spec = dict[str, Any]  # Any: JSON of the OCI runtime spec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecPaths:
-    """Where things of this container are: on the host, and (the `..._at`) in its root, already resolved there."""
+    """Where things of this container are: on the host, and (the `..._at`) in its root, already resolved there.
+
+    `devices`: (major, minor) of those that have a rate; `nodes`: place in the container → the node that was made for it;
+    `all_devices`: of the host, for a privileged one. `netns` None: the host's own.
+    """
 
     rootfs: Path
     hosts: Path
@@ -44,13 +50,15 @@ class SpecPaths:
     hostname_at: str
     resolv_conf_at: str
     working_dir: str
-    netns: Path
+    netns: Path | None
     cgroup: str
     ids: IdRange | None = None
     userns: Path | None = None
     init: Path | None = None
     init_at: str = ""
     devices: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    nodes: Mapping[str, Path] = field(default_factory=dict)
+    all_devices: Mapping[str, Device] = field(default_factory=dict)
 
 
 def build_spec(
@@ -73,11 +81,16 @@ def build_spec(
         "ociVersion": "1.0.2",
         "process": _process(image, request, policy, host, user, paths),
         "root": {"path": str(paths.rootfs), "readonly": request.read_only},
-        "hostname": request.effective_hostname,
+        **({} if request.shares_namespace("uts") else {"hostname": request.effective_hostname}),
         "mounts": [
-            *confinement.system_mounts(request.shm_bytes or confinement.SHM_BYTES),
+            *confinement.system_mounts(
+                request.shm_bytes or confinement.SHM_BYTES,
+                is_privileged=request.access.privileged,
+                shares_ipc=request.shares_namespace("ipc"),
+            ),
             *_file_mounts(paths, read_only=request.read_only),
             *_init_mounts(paths),
+            *_device_mounts(paths),
         ],
         "linux": _linux(request, policy, host, paths, limits, seccomp),
     }
@@ -110,7 +123,7 @@ def _process(  # noqa: PLR0917
     user: ResolvedUser,
     paths: SpecPaths,
 ) -> Spec:
-    capabilities = list(rights.capabilities(request.rights, policy))
+    capabilities = list(held_capabilities(request, policy, host))
     # A user other than root starts with none, as with Docker; the bounding set lets setuid programs have them.
     held = capabilities if user.uid == 0 else []
     process: Spec = {
@@ -128,6 +141,24 @@ def _process(  # noqa: PLR0917
     if request.tty:
         process["consoleSize"] = {"height": request.rows, "width": request.columns}
     return process
+
+
+def held_capabilities(request: ContainerRequest, policy: Policy, host: HostFacts) -> tuple[str, ...]:
+    """Of its bounding set; a privileged one has all that the kernel knows, whatever else was asked for, as with Docker.
+
+    Raises:
+        RequestRefused: one that the host's policy does not give.
+    """
+    if request.access.privileged:
+        return tuple(name for name in confinement.KNOWN_CAPABILITIES if name in host.capabilities)
+    return rights.capabilities(request.rights, policy)
+
+
+def _device_mounts(paths: SpecPaths) -> list[Spec]:
+    return [
+        {"destination": place, "type": "bind", "source": str(node), "options": list(confinement.DEVICE_OPTIONS)}
+        for place, node in paths.nodes.items()
+    ]
 
 
 def _init_mounts(paths: SpecPaths) -> list[Spec]:
@@ -153,23 +184,46 @@ def _file_mounts(paths: SpecPaths, *, read_only: bool) -> list[Spec]:
 def _linux(  # noqa: PLR0917
     request: ContainerRequest, policy: Policy, host: HostFacts, paths: SpecPaths, limits: Limits, seccomp: Spec
 ) -> Spec:
-    namespaces: list[Spec] = [{"type": kind} for kind in confinement.NAMESPACES if kind != "network"]
-    namespaces.append({"type": "network", "path": str(paths.netns)})
+    shared, privileged = request.access.namespaces, request.access.privileged
+    namespaces: list[Spec] = [
+        {"type": kind} for kind in confinement.NAMESPACES if kind != "network" and kind not in shared
+    ]
+    if paths.netns is not None:
+        namespaces.append({"type": "network", "path": str(paths.netns)})
     linux: Spec = {
         "namespaces": namespaces,
         "cgroupsPath": paths.cgroup,
         "resources": with_shares(resources(request, policy, host, limits), request.shares, host.shares, paths.devices),
-        "maskedPaths": [*confinement.MASKED_PATHS, *host.masked],
-        "readonlyPaths": list(confinement.READONLY_PATHS),
-        "sysctl": dict(confinement.SYSCTLS if paths.ids is None else confinement.SYSCTLS_OF_OWN_IDS),
+        "maskedPaths": [] if privileged else [*confinement.MASKED_PATHS, *host.masked],
+        "readonlyPaths": [] if privileged else list(confinement.READONLY_PATHS),
+        "sysctl": _sysctls(request, paths),
     }
-    if not request.rights.unconfined:  # whether that may be, the last look at the spec says
+    if not (request.rights.unconfined or privileged):  # whether that may be, the last look at the spec says
         linux["seccomp"] = seccomp
+    if privileged:
+        linux["devices"] = [_node(path, device) for path, device in paths.all_devices.items()]
     if paths.ids is not None:
         namespaces.append({"type": "user", "path": str(paths.userns)})
         mapping = {"containerID": 0, "hostID": paths.ids.first, "size": paths.ids.count}
         linux |= {"uidMappings": [mapping], "gidMappings": [dict(mapping)]}
     return linux
+
+
+def _sysctls(request: ContainerRequest, paths: SpecPaths) -> Spec:
+    base = confinement.SYSCTLS if paths.ids is None else confinement.SYSCTLS_OF_OWN_IDS
+    return {**({} if paths.netns is None else base), **dict(request.access.sysctls)}
+
+
+def _node(path: str, device: Device) -> Spec:
+    return {
+        "path": path,
+        "type": device.kind,
+        "major": device.major,
+        "minor": device.minor,
+        "fileMode": device.mode,
+        "uid": device.uid,
+        "gid": device.gid,
+    }
 
 
 def resources(request: ContainerRequest, policy: Policy, host: HostFacts, limits: Limits) -> Spec:
@@ -192,12 +246,13 @@ def resources(request: ContainerRequest, policy: Policy, host: HostFacts, limits
     memory_rules: Spec = {"limit": memory}
     if host.swap_limit:
         memory_rules["swap"] = memory  # memory and swap together: no swap
-    quota = max(1000, nano_cpus * CPU_PERIOD_US // 1_000_000_000)  # the kernel takes no less than 1 ms
+    period = request.shares.cpu_period_us or CPU_PERIOD_US
+    quota = max(1000, nano_cpus * period // 1_000_000_000)  # the kernel takes no less than 1 ms
     return {
         "memory": memory_rules,
-        "cpu": {"quota": quota, "period": CPU_PERIOD_US},
+        "cpu": {"quota": quota, "period": period},
         "pids": {"limit": pids},
-        "devices": confinement.device_rules(),
+        "devices": device_rules(request.access),
     }
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def request(**fields) -> ContainerRequest:
     return ContainerRequest(**(given | fields))
 
 
-def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, **fields):
+def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, places=None, **fields):
     paths = SpecPaths(
         rootfs=PLACE.rootfs,
         hosts=PLACE.etc / "hosts",
@@ -83,6 +84,7 @@ def make_spec(*, policy=None, host=HOST, user=ROOT, ids=IDS, wishes=None, **fiel
         init_at="/usr/sbin/docker-init",
         devices={"/dev/sda": (8, 0)},
     )
+    paths = dataclasses.replace(paths, **(places or {}))
     return build_spec(
         image=image(**(wishes or {})),
         request=request(**fields),
