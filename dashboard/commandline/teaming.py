@@ -30,7 +30,7 @@ from dashboard.teams.models import Team
 from dashboard.teams.rights import BUILTIN
 
 
-def _team(console: Console, slug: str) -> Team:
+def team_of(console: Console, slug: str) -> Team:
     """The one that is named, or the current one.
 
     Raises:
@@ -87,7 +87,7 @@ async def use(console: Console, request: teamrequests.TeamUse) -> int:
 
 async def members(console: Console, request: teamrequests.TeamMembers) -> int:
     def render() -> str:
-        rows = services.members(console.user, _team(console, request.team))
+        rows = services.members(console.user, team_of(console, request.team))
         lines = [PersonLine(name=row.person.username, role=row.role, state=_state(row.person)) for row in rows]
         return render_people(lines, ("User", "Role", "State"), request.format)
 
@@ -112,7 +112,7 @@ async def _each_person(console: Console, names: Sequence[str], act: Callable[[Us
 
 
 async def add(console: Console, request: teamrequests.TeamAdd) -> int:
-    team = await console.call(_team, console, request.team)
+    team = await console.call(team_of, console, request.team)
     await console.call(require, console.user, Permission.TEAM_MANAGE, team)
     return await _each_person(
         console, request.names, lambda person: services.set_role(console.user, team, person, request.role)
@@ -120,14 +120,14 @@ async def add(console: Console, request: teamrequests.TeamAdd) -> int:
 
 
 async def dismiss(console: Console, request: teamrequests.TeamDismiss) -> int:
-    team = await console.call(_team, console, request.team)
+    team = await console.call(team_of, console, request.team)
     if request.names != (console.user.get_username(),):  # everybody may leave
         await console.call(require, console.user, Permission.TEAM_MANAGE, team)
     return await _each_person(console, request.names, lambda person: services.dismiss(console.user, team, person))
 
 
 async def role(console: Console, request: teamrequests.TeamRole) -> int:
-    team = await console.call(_team, console, request.team)
+    team = await console.call(team_of, console, request.team)
     saved = await console.call(services.save_role, console.user, team, request.name, request.permissions)
     await console.line(saved.name)
     return 0
@@ -135,7 +135,7 @@ async def role(console: Console, request: teamrequests.TeamRole) -> int:
 
 async def roles(console: Console, request: teamrequests.TeamRoles) -> int:
     def render() -> str:
-        team = _team(console, request.team)
+        team = team_of(console, request.team)
         require(console.user, Permission.TEAM_VIEW, team)
         held = [(name, BUILTIN[name], team.memberships.filter(builtin=name).count()) for name in BUILTIN]
         held += [(role.name, role.rights, role.memberships.count()) for role in team.roles.all()]
@@ -146,7 +146,7 @@ async def roles(console: Console, request: teamrequests.TeamRoles) -> int:
 
 
 async def remove_role(console: Console, request: teamrequests.TeamRemoveRole) -> int:
-    team = await console.call(_team, console, request.team)
+    team = await console.call(team_of, console, request.team)
 
     async def one(name: str) -> str:
         await console.call(services.remove_role, console.user, team, name)
@@ -159,7 +159,7 @@ async def invite(console: Console, request: teamrequests.TeamInvite) -> int:
     """One line: the link."""
 
     def make() -> str:
-        team = _team(console, request.team)
+        team = team_of(console, request.team)
         _made, secret = joining.invite(
             console.user, team, request.role, uses=request.uses, days=request.days, note=request.note
         )
@@ -179,7 +179,7 @@ async def invitations(console: Console, request: teamrequests.TeamInvitations) -
                 ends=f"{row.expires_at:%Y-%m-%d %H:%M %Z}",
                 giver=row.giver.username,
             )
-            for row in joining.invitations(console.user, _team(console, request.team))
+            for row in joining.invitations(console.user, team_of(console, request.team))
         ]
         return render_invitations(lines, request.format)
 
@@ -187,7 +187,7 @@ async def invitations(console: Console, request: teamrequests.TeamInvitations) -
 
 
 async def revoke(console: Console, request: teamrequests.TeamRevoke) -> int:
-    team = await console.call(_team, console, request.team)
+    team = await console.call(team_of, console, request.team)
 
     async def one(number: str) -> str:
         await console.call(joining.revoke, console.user, team, joining.number_of(number))
@@ -200,7 +200,7 @@ async def take_in(console: Console, request: teamrequests.TeamImport) -> int:
     """One line for each: the name; of a new account also its link."""
 
     def make() -> str:
-        done = joining.take_in(console.user, _team(console, request.team), request.names, request.role)
+        done = joining.take_in(console.user, team_of(console, request.team), request.names, request.role)
         return "\n".join(
             f"{one.name} {joining.link_of('set-password', one.secret)}" if one.secret else one.name for one in done
         )
@@ -212,7 +212,7 @@ async def can(console: Console, request: teamrequests.TeamCan) -> int:
     """1 if one permission is asked for and is not given, so that scripts can ask."""
 
     def look() -> tuple[list[RightLine], str]:
-        _person, told = explaining.seen(console.user, _team(console, request.team), request.name)
+        _person, told = explaining.seen(console.user, team_of(console, request.team), request.name)
         rights = [one for one in told if request.permission in ("", one.permission)]
         if not rights:
             msg = f"Not a permission: {request.permission}. There are: {', '.join(one.permission for one in told)}."

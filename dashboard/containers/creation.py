@@ -16,7 +16,7 @@ from dashboard import gateway
 from dashboard.audit import services as audit
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import enginerequest, happenings, mounting, networking, ports
+from dashboard.containers import enginerequest, happenings, mounting, networking, ports, runrules
 from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.restartpolicy import RestartPolicy
@@ -26,6 +26,7 @@ from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.hostflags import HOST
 from dashboard.grammar.ports import MOST_PORTS
 from dashboard.grammar.values import is_container_name, is_hostname
 from dashboard.jobs.host import host_info
@@ -113,7 +114,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
             tty=options.tty,
             open_stdin=options.interactive,
             auto_remove=options.auto_remove,
-            id_mode=IdMode.HOST if options.userns == "host" else IdMode.OWN,
+            id_mode=IdMode.HOST if enginerequest.has_host_users(options) else IdMode.OWN,
         )
         networking.claim(user, made, options)
         mounting.claim_volumes(user, made, options)
@@ -174,6 +175,7 @@ def refuse_impossible(options: ContainerOptions, user: Requester) -> None:
     networking.refuse_impossible(options, user)
     enginerequest.refuse_unfit(options)
     mounting.refuse_impossible(options, user)
+    runrules.refuse(options, user, scope.owning(user))
 
 
 def _refuse_health(options: ContainerOptions) -> None:
@@ -191,7 +193,7 @@ def _refuse_health(options: ContainerOptions) -> None:
 
 def _refuse_host_users(options: ContainerOptions) -> None:
     """What the engine would refuse at the first start, as far as it has told."""
-    if options.userns == "host" and host_info().get("userns_host") is False:
+    if options.userns == HOST and not options.privileged and host_info().get("userns_host") is False:
         msg = _(
             "This host does not allow containers without a user namespace (--userns host): root in one would be root of"
             " the host. Its administrator can, in /etc/berth/engine.toml (userns_host = true)."

@@ -6,7 +6,9 @@ from dashboard import gateway
 from dashboard.containers.limits import asked
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import ContainerOptions
+from dashboard.grammar.hostflags import HOST
 from dashboard.grammar.limitvalues import parse_rate, parse_ulimit, read_switch
+from dashboard.grammar.options import networks_of
 
 
 def names_of(options: ContainerOptions) -> gateway.NameRequest:
@@ -30,6 +32,31 @@ def rights_of(options: ContainerOptions) -> gateway.RightsRequest:
     )
 
 
+def access_of(options: ContainerOptions) -> gateway.AccessRequest:
+    """What it gets of the host, if the policies say so."""
+    spelled = (("pid", options.pid), ("ipc", options.ipc), ("uts", options.uts))
+    namespaces = [kind for kind, said in spelled if said]
+    if has_host_network(options):
+        namespaces.append("network")
+    devices = (device.split(":") for device in options.devices)
+    sysctls = (item.partition("=") for item in options.sysctls)
+    return gateway.AccessRequest(
+        privileged=options.privileged,
+        namespaces=tuple(namespaces),
+        devices=tuple((path, place, access) for path, place, access in devices),
+        sysctls=tuple((name, value) for name, _sign, value in sysctls),
+    )
+
+
+def has_host_network(options: ContainerOptions) -> bool:
+    return [one.name for one in networks_of(options)] == [HOST]
+
+
+def has_host_users(options: ContainerOptions) -> bool:
+    """Root in a privileged container is the host's root: the kernel gives nobody else's such rights."""
+    return options.userns == HOST or options.privileged
+
+
 def shares_of(options: ContainerOptions) -> gateway.SharesRequest:
     ulimits = map(parse_ulimit, options.ulimit)
     rates = (
@@ -42,6 +69,8 @@ def shares_of(options: ContainerOptions) -> gateway.SharesRequest:
     return gateway.SharesRequest(
         cpu_shares=options.cpu_shares,
         cpus=options.cpuset_cpus,
+        memory_nodes=options.cpuset_mems,
+        cpu_period_us=options.cpu_period_us,
         memory_swap_bytes=options.memory_swap_bytes,
         memory_reservation_bytes=options.memory_reservation_bytes,
         oom_score=options.oom_score,
@@ -58,7 +87,13 @@ def refuse_unfit(options: ContainerOptions) -> None:
     """
     try:
         names_of(options)
-        gateway.refuse_wishes(rights_of(options), shares_of(options), asked(options.memory_bytes))
+        gateway.refuse_wishes(
+            rights_of(options),
+            shares_of(options),
+            access_of(options),
+            memory_bytes=asked(options.memory_bytes),
+            has_host_users=has_host_users(options),
+        )
         if options.stop_signal:
             gateway.parse_signal(options.stop_signal)
     except gateway.EngineError as error:

@@ -12,14 +12,16 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import enginerequest, happenings, lifecycle, mounting, networking, ports, states
+from dashboard.containers import enginerequest, happenings, lifecycle, mounting, networking, ports, runrules, states
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
 from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
+from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.values import signal_number
 from dashboard.jobs.registry import JobContext, handler
+from dashboard.runpolicy.services import rules_of
 from dashboard.volumes.handlers import remove_now
 
 log = logging.getLogger(__name__)
@@ -79,6 +81,7 @@ def request_of(container: Container, *, rows: int, columns: int) -> gateway.Cont
         shm_bytes=options.shm_bytes or None,
         stop_signal=options.stop_signal,
         rights=enginerequest.rights_of(options),
+        access=enginerequest.access_of(options),
         shares=enginerequest.shares_of(options),
         layers=tuple(gateway.DiffId(gateway.Digest(link.layer.diff_id)) for link in stack),
         config_digest=gateway.Digest(container.image.image_id),
@@ -102,6 +105,7 @@ def start_container(context: JobContext) -> object:
 def _start(container: Container, *, rows: int, columns: int) -> None:
     engine = gateway.engine()
     try:
+        runrules.refuse_start(container)
         seen = engine.observe(container.container_id)
         if seen.state == gateway.State.ABSENT:
             give_ids(container)
@@ -112,7 +116,7 @@ def _start(container: Container, *, rows: int, columns: int) -> None:
             started = gateway.Started(seen.pid, seen.started_at or timezone.now())
         else:
             started = _start_on_free_ports(container, rows=rows, columns=columns)
-    except gateway.EngineError as error:
+    except (gateway.EngineError, DashboardError) as error:
         states.not_started(container, str(error), exit_code=getattr(error, "exit_code", lifecycle.OURS))
         lifecycle.remove_if_due(container)
         raise
@@ -123,6 +127,7 @@ def _start(container: Container, *, rows: int, columns: int) -> None:
 def _start_on_free_ports(container: Container, *, rows: int, columns: int) -> gateway.Started:
     """A program of the host may have a port that the database holds for free."""
     tried: set[int] = set()
+    within = rules_of(container.team_id).ceilings()
     while True:
         published = ports.published(container)
         try:
@@ -132,6 +137,7 @@ def _start_on_free_ports(container: Container, *, rows: int, columns: int) -> ga
                 columns=columns,
                 published=published,
                 endpoints=networking.places_of(container),
+                within=within,
             )
         except gateway.PortTaken as error:
             if len(tried) >= MOST_TRIES or not ports.move(container, error, tried):

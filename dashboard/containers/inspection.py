@@ -10,7 +10,7 @@ from typing import Any
 from dashboard import gateway
 from dashboard.containers import health, mounting, networking, ports, states
 from dashboard.containers.creation import effective_command
-from dashboard.containers.enginerequest import labels_of
+from dashboard.containers.enginerequest import access_of, labels_of
 from dashboard.containers.limits import limits_in_force
 from dashboard.containers.lookup import find
 from dashboard.containers.models import Container, ContainerState, ExecState, IdMode
@@ -18,6 +18,7 @@ from dashboard.core.filters import anything, refuse_unknown
 from dashboard.core.gate import Requester
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.errors import ValueRefused
+from dashboard.grammar.hostflags import quota_of
 from dashboard.grammar.limitvalues import parse_rate, parse_ulimit
 from dashboard.grammar.listing import ContainerLine
 from dashboard.grammar.ports import bindings, exposed_ports, read_exposed, shown_ports
@@ -137,7 +138,7 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
     return {
         "NetworkMode": networking.mode(options),
         "AutoRemove": options.auto_remove,
-        "Privileged": False,
+        **_access(options),
         "UsernsMode": "host" if container.id_mode in _HOSTS_IDS else "",
         "IDMappings": _id_maps(container),
         "ReadonlyRootfs": options.read_only,
@@ -164,6 +165,23 @@ def _host_config(container: Container, options: ContainerOptions) -> dict[str, A
     }
 
 
+def _access(options: ContainerOptions) -> dict[str, Any]:
+    """What it has of the host."""
+    access = access_of(options)
+    return {
+        "Privileged": options.privileged,
+        "PidMode": options.pid,
+        "IpcMode": options.ipc or "private",
+        "UTSMode": options.uts,
+        "CgroupnsMode": "private",
+        "Devices": [
+            {"PathOnHost": path, "PathInContainer": place, "CgroupPermissions": access}
+            for path, place, access in access.devices
+        ],
+        "Sysctls": dict(access.sysctls),
+    }
+
+
 def _rights(options: ContainerOptions) -> dict[str, Any]:
     return {
         "CapAdd": list(options.cap_add) or None,
@@ -181,6 +199,11 @@ def _shares(options: ContainerOptions, memory_bytes: int) -> dict[str, Any]:
     return {
         "CpuShares": options.cpu_shares or 0,
         "CpusetCpus": options.cpuset_cpus,
+        "CpusetMems": options.cpuset_mems,
+        "CpuPeriod": options.cpu_period_us or 0,
+        "CpuQuota": quota_of(options.nano_cpus, options.cpu_period_us)
+        if options.cpu_period_us and options.nano_cpus
+        else 0,
         "MemorySwap": options.memory_swap_bytes or memory_bytes,
         "MemoryReservation": options.memory_reservation_bytes or 0,
         "OomScoreAdj": options.oom_score or OOM_SCORE,

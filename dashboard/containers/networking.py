@@ -7,7 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from dashboard import gateway
-from dashboard.containers import states
+from dashboard.containers import runrules, states
+from dashboard.containers.enginerequest import has_host_network
 from dashboard.containers.models import Container, ContainerState, Endpoint
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
@@ -20,7 +21,7 @@ from dashboard.jobs.models import Job
 from dashboard.networks import addresses
 from dashboard.networks import services as networks
 from dashboard.networks.models import Network
-from dashboard.networks.predefined import BRIDGE
+from dashboard.networks.predefined import BRIDGE, HOST
 
 CONNECT, DISCONNECT = "connect_network", "disconnect_network"
 MOST = 50
@@ -46,6 +47,9 @@ def refuse_impossible(options: ContainerOptions, user: Requester) -> None:
         DashboardError: 400; 403 for the host's network and another container's.
     """
     chosen = wanted(options)
+    if any(one.name == HOST for one in chosen):
+        _refuse_beside_host(chosen, options)
+        return
     for one in chosen:
         if one.name.startswith("container:"):
             msg = "Containers of Berth do not share a network namespace (--network container:…). Put both into one network."
@@ -85,6 +89,16 @@ def _refuse_mixed(found: list[Network], options: ContainerOptions) -> None:
         raise DashboardError(msg)
 
 
+def _refuse_beside_host(chosen: list[NetworkChoice], options: ContainerOptions) -> None:
+    """Whether the host's own network may be had, the policies say."""
+    if len(chosen) > 1 or chosen[0].aliases or chosen[0].ip:
+        msg = "cannot attach both user-defined and non-user-defined network-modes"
+        raise DashboardError(msg)
+    if options.publish or options.publish_all:
+        msg = "In the host's own network a container's ports are the host's: do without -p."
+        raise DashboardError(msg)
+
+
 def _private() -> DashboardError:
     msg = "container cannot be connected to multiple networks with one of the networks in private (none) mode"
     return DashboardError(msg, status=403)
@@ -92,6 +106,8 @@ def _private() -> DashboardError:
 
 def claim(user: Requester, container: Container, options: ContainerOptions) -> None:
     """Rows for all networks of a new container. In its transaction."""
+    if has_host_network(options):
+        return
     for position, one in enumerate(wanted(options)):
         insert(user, container, one, position)
 
@@ -150,6 +166,10 @@ def connect(user: Requester, container: Container, choice: NetworkChoice) -> Job
     require(user, Permission.CONTAINER_OPERATE, container)
     network = networks.find(choice.name, user)
     _refuse_own_words(network, choice.aliases, choice.ip)
+    runrules.refuse_network(container, network.name)
+    if has_host_network(ContainerOptions.from_json(container.options)):
+        msg = "cannot connect a container in the host's own network to another one"
+        raise DashboardError(msg, status=403)
     with transaction.atomic():
         found = _locked(container)
         there = endpoints_of(found)
@@ -231,6 +251,8 @@ def leave(container: Container, endpoint: Endpoint) -> None:
 
 def network_names(container: Container) -> tuple[str, ...]:
     """As `ps` prints them."""
+    if has_host_network(ContainerOptions.from_json(container.options)):
+        return (HOST,)
     return tuple(sorted(endpoint.network.name for endpoint in container.endpoints.all()))
 
 

@@ -61,7 +61,8 @@ FINDINGS: Final = (
     gettext_noop("user namespaces are on: ids {first} to {last}"),
     gettext_noop("user namespaces are on, with shared ids {first} to {last}"),
     gettext_noop("ids of containers could not be tried: {problem}"),
-    gettext_noop("userns_host is on in {path}"),
+    gettext_noop("{ceiling} is on in {path}"),
+    gettext_noop("Containers of teams whose run policy says so, too, can reach this host by it."),
     gettext_noop("Pulls write layers with tar2sqfs. Install it (apt-get install squashfs-tools-ng)."),
     gettext_noop(
         "Containers are started only with a filter of system calls. Install the base list (apt-get install golang-github-containers-common)."

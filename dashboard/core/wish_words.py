@@ -35,4 +35,28 @@ WISHES: Final = (
     gettext_noop("This kernel cannot reserve memory for a container."),
     gettext_noop("The host allows at most {limit} for the limit {name} of a container."),
     gettext_noop("{path} is not a block device of this host."),
+    # What of the host it may have
+    gettext_noop("'{kind}' is no namespace of the host that a container could share."),
+    gettext_noop(
+        "A container that is privileged or shares a namespace of the host cannot have a user namespace of its own: name --userns host, too."
+    ),
+    gettext_noop("A device is a path below /dev, not '{path}'."),
+    gettext_noop("CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)"),
+    gettext_noop("In the host's own network a container's ports are the host's: do without -p."),
+    gettext_noop("Requested memory nodes are not available - requested {asked}, available: {available}"),
+    gettext_noop(
+        "This host does not allow privileged containers (--privileged): one can do everything on the host. Its administrator can, in {path} (privileged = true)."
+    ),
+    gettext_noop("This host does not give {device} to containers. Its administrator can, in {path} (devices)."),
+    gettext_noop(
+        "This host does not let containers into its own {kind} namespace. Its administrator can, in {path} (host_namespaces)."
+    ),
+    gettext_noop("{path} is the host's memory, which no container gets."),
+    gettext_noop('error gathering device information while adding custom device "{path}": no such device on this host'),
+    gettext_noop("invalid device mode: {mode}"),
+    gettext_noop("sysctl '{name}={value}' is not a setting of the kernel."),
+    gettext_noop(
+        "sysctl {name} is not one that containers may set here. The host's administrator can allow those of a container's own network and IPC, in {path} (sysctls)."
+    ),
+    gettext_noop("sysctl {name} would be the host's own, as the container shares its {kind} namespace."),
 )

@@ -85,10 +85,14 @@ if TYPE_CHECKING:
     from engine.oci.platforms import Platform as Platform
     from engine.reference import Reference as Reference
     from engine.reference import parse as parse
+    from engine.runtime.access import AccessRequest as AccessRequest
+    from engine.runtime.confinement import GRANTABLE_CAPABILITIES as GRANTABLE_CAPABILITIES
     from engine.runtime.execrequest import ExecRequest as ExecRequest
     from engine.runtime.mountrequest import MountKind as MountKind
     from engine.runtime.mountrequest import MountRequest as MountRequest
     from engine.runtime.namerequest import NameRequest as NameRequest
+    from engine.runtime.policy import Policy as Policy
+    from engine.runtime.policy import is_below as is_below
     from engine.runtime.request import ContainerRequest as ContainerRequest
     from engine.runtime.request import IdMode as IdMode
     from engine.runtime.rights import RightsRequest as RightsRequest
@@ -167,9 +171,12 @@ _WHERE = {
     "engine.oci.image_config": ("ImageConfig",),
     "engine.oci.platforms": ("Platform",),
     "engine.reference": ("Reference", "parse"),
+    "engine.runtime.access": ("AccessRequest",),
+    "engine.runtime.confinement": ("GRANTABLE_CAPABILITIES",),
     "engine.runtime.execrequest": ("ExecRequest",),
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
     "engine.runtime.namerequest": ("NameRequest",),
+    "engine.runtime.policy": ("Policy", "is_below"),
     "engine.runtime.request": ("ContainerRequest", "IdMode"),
     "engine.runtime.rights": ("RightsRequest",),
     "engine.runtime.shares": ("SharesRequest",),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from engine.api import Engine
+    from engine.runtime.access import AccessRequest
     from engine.runtime.rights import RightsRequest
     from engine.runtime.shares import SharesRequest
 
@@ -93,12 +94,20 @@ def refuse_host_path(path: str) -> None:
     refuse(config, path, allowed)
 
 
-def refuse_wishes(rights: RightsRequest, shares: SharesRequest, memory_bytes: int | None) -> None:
-    """As `refuse_host_path`, of rights and shares.
+def refuse_wishes(
+    rights: RightsRequest,
+    shares: SharesRequest,
+    access: AccessRequest,
+    *,
+    memory_bytes: int | None,
+    has_host_users: bool,
+) -> None:
+    """As `refuse_host_path`, of rights, shares and access to the host.
 
     Raises:
         RequestRefused: the host's policy or its kernel does not give them.
     """
+    from engine.runtime.access import refuse_unfit_access
     from engine.runtime.policy import Policy, load_policy
     from engine.runtime.rights import refuse_unfit_rights
     from engine.runtime.shares import refuse_unfit_shares, share_facts
@@ -106,7 +115,9 @@ def refuse_wishes(rights: RightsRequest, shares: SharesRequest, memory_bytes: in
     config = engine_config()
     try:
         policy = load_policy(config.policy_file)
-        refuse_unfit_rights(rights, policy)
+        refuse_unfit_access(access, policy, has_host_users=has_host_users)
+        if not access.privileged:
+            refuse_unfit_rights(rights, policy)
     except PermissionError:
         policy = Policy()
     refuse_unfit_shares(shares, memory_bytes, policy, share_facts(), config.limits)

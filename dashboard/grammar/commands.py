@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from dashboard.grammar import requests
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError, ValueRefused
 from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.hostflags import REFUSED_FLAGS
 from dashboard.grammar.options import ExecOptions
 from dashboard.grammar.ports import read_private
-from dashboard.grammar.runflags import CONTAINER_FLAGS, DETACH_KEYS, RUN_FLAGS, UNSUPPORTED, build_create, build_run
+from dashboard.grammar.runflags import CONTAINER_FLAGS, DETACH_KEYS, RUN_FLAGS, build_create, build_run
 from dashboard.grammar.values import read_environment
 
 Build = Callable[[Values, tuple[str, ...]], requests.Request]
@@ -54,7 +55,7 @@ EXEC_FLAGS = (
     Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
     Flag(name="env-file", read=str, kind="list", repeats=True, help="Read in a file of environment variables"),
     switch("interactive", "i", "Keep STDIN open even if not attached"),
-    Flag(name="privileged", is_unsupported=True),
+    Flag(name="privileged", refused="a command has the rights of its container and no more"),
     switch("tty", "t", "Allocate a pseudo-TTY"),
     string("user", "u", "Username or UID (format: <name|uid>[:<group|gid>])"),
     string("workdir", "w", "Working directory inside the container"),
@@ -139,7 +140,7 @@ COMMANDS: tuple[Command, ...] = (
         usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
         about="Create and run a new container from an image",
         build=build_run,
-        flags=RUN_FLAGS + UNSUPPORTED,
+        flags=RUN_FLAGS + REFUSED_FLAGS,
         least=1,
         stops_at_argument=True,
     ),
@@ -166,7 +167,7 @@ COMMANDS: tuple[Command, ...] = (
         about="Download an image from a registry",
         build=lambda v, w: requests.Pull(reference=w[0], quiet=v.get("quiet", False), platform=v.get("platform", "")),
         flags=(
-            Flag(name="all-tags", short="a", is_unsupported=True, kind=""),
+            Flag(name="all-tags", short="a", kind="", refused="name the tags that you want, each by itself"),
             string("platform", text="Set platform if server is multi-platform capable"),
             switch("quiet", "q", "Suppress verbose output"),
         ),
@@ -211,7 +212,7 @@ COMMANDS: tuple[Command, ...] = (
         usage="[OPTIONS] IMAGE [COMMAND] [ARG...]",
         about="Create a new container",
         build=build_create,
-        flags=CONTAINER_FLAGS + UNSUPPORTED,
+        flags=CONTAINER_FLAGS + REFUSED_FLAGS,
         least=1,
         stops_at_argument=True,
     ),
@@ -275,7 +276,7 @@ COMMANDS: tuple[Command, ...] = (
         build=lambda v, w: requests.Remove(names=w, force=v.get("force", False), volumes=v.get("volumes", False)),
         flags=(
             switch("force", "f", "Force the removal of a running container (uses SIGKILL)"),
-            Flag(name="link", short="l", is_unsupported=True, kind=""),
+            Flag(name="link", short="l", kind="", refused="there are no links; disconnect it from the network"),
             switch("volumes", "v", "Remove anonymous volumes associated with the container"),
         ),
         least=1,

@@ -19,7 +19,9 @@ Values = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flag:
-    """`read` turns the text into the value; None marks a switch. `repeats` gathers the values in a tuple."""
+    """`read` turns the text into the value; None marks a switch. `repeats` gathers the values in a tuple.
+    `refused`: Docker has it and Berth does not, for this reason.
+    """
 
     name: str
     short: str = ""
@@ -27,7 +29,8 @@ class Flag:
     kind: str = "string"
     help: str = ""
     repeats: bool = False
-    is_unsupported: bool = False
+    refused: str = ""
+    is_switch: bool = False  # though it has a reader, which then gets "true" where no value is said
     is_hidden: bool = False  # from the help
 
     @property
@@ -93,7 +96,7 @@ class FlagSet:
             raise self._fail(msg)
         if equals:
             self._store(flag, value)
-        elif flag.read is None:
+        elif flag.read is None or flag.is_switch:
             self._store(flag, "true")
         elif rest:
             self._store(flag, rest.pop(0))
@@ -112,7 +115,7 @@ class FlagSet:
             if text.startswith("="):
                 self._store(flag, text[1:])
                 return
-            if flag.read is None:
+            if flag.read is None or flag.is_switch:
                 self._store(flag, "true")
             elif text:
                 self._store(flag, text)
@@ -124,8 +127,8 @@ class FlagSet:
                 raise self._fail(msg)
 
     def _store(self, flag: Flag, text: str) -> None:
-        if flag.is_unsupported:
-            msg = f"this version of {PROGRAM} has no {flag.shown} yet"
+        if flag.refused:
+            msg = f"{PROGRAM} does not take {flag.shown}: {flag.refused}"
             raise self._fail(msg)
         key = flag.name.replace("-", "_")
         try:

@@ -24,7 +24,7 @@ def _flag_line(flag: Flag, width: int) -> str:
 
 
 def command_help(command: Command, spelled: str) -> str:
-    flags = sorted((f for f in command.flags if not (f.is_unsupported or f.is_hidden)), key=lambda f: f.name)
+    flags = sorted((f for f in command.flags if not (f.refused or f.is_hidden)), key=lambda f: f.name)
     lines = [usage_line(command, spelled), "", command.about]
     if flags:
         width = max(FLAG_INDENT + len(f.name) + (0 if f.read is None else len(f.kind) + 1) for f in flags)
@@ -51,6 +51,7 @@ def program_help() -> str:
             "  container   Manage containers",
             "  image       Manage images",
             "  network     Manage networks",
+            "  policy      Manage what containers of a team may be",
             "  system      Manage Berth",
             "  team        Manage teams",
             "  user        Manage users",

@@ -9,6 +9,7 @@ from datetime import datetime
 from dashboard.grammar import requests
 from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, NO_TRUNC, Command
 from dashboard.grammar.flags import Flag, Values, string, switch
+from dashboard.grammar.hostflags import REFUSED_VALUES
 from dashboard.grammar.netvalues import read_address, read_alias, read_subnet
 from dashboard.grammar.tables import Row, render_table
 from dashboard.grammar.units import listed_time
@@ -76,6 +77,7 @@ def _build_connect(values: Values, words: tuple[str, ...]) -> requests.NetworkCo
     return requests.NetworkConnect(network=words[0], container=words[1], aliases=aliases, ip=values.get("ip", ""))
 
 
+_ONE_HOST = "Berth is one host, and has no swarm"
 _CREATE = (
     string("driver", "d", 'Driver to manage the Network (default "bridge")'),
     Flag(name="gateway", read=read_address, kind="ip", help="IPv4 Gateway for the subnet"),
@@ -84,19 +86,20 @@ _CREATE = (
     Flag(name="label", read=read_label, kind="list", repeats=True, help="Set metadata on a network"),
     Flag(name="opt", short="o", read=str, kind="map", repeats=True, help="Set driver specific options"),
     Flag(name="subnet", read=read_subnet, help="Subnet in CIDR format that represents a network segment"),
-    *(Flag(name=name, is_unsupported=True) for name in ("attachable", "config-only", "ingress", "ipv6")),
-    *(
-        Flag(name=name, read=str, is_unsupported=True)
-        for name in ("aux-address", "config-from", "ipam-driver", "ipam-opt", "scope")
-    ),
+    *(Flag(name=name, refused=_ONE_HOST) for name in ("attachable", "config-only", "ingress")),
+    Flag(name="ipv6", refused="networks have no IPv6 addresses"),
+    *(Flag(name=name, read=str, refused=_ONE_HOST) for name in ("config-from", "scope")),
+    Flag(name="aux-address", read=str, refused="leave addresses out with --ip-range"),
+    *(Flag(name=name, read=str, refused="addresses are given out by Berth") for name in ("ipam-driver", "ipam-opt")),
 )
 _CONNECT = (
     Flag(
         name="alias", read=read_alias, kind="strings", repeats=True, help="Add network-scoped alias for the container"
     ),
     Flag(name="ip", read=read_address, kind="ip", help='IPv4 address (e.g., "172.30.100.104")'),
-    *(Flag(name=name, read=str, is_unsupported=True) for name in ("driver-opt", "gw-priority", "ip6", "link")),
-    Flag(name="link-local-ip", read=str, is_unsupported=True),
+    Flag(name="driver-opt", read=str, refused="there is one driver, and it has no options"),
+    Flag(name="gw-priority", read=str, refused="the way out is through the network that was connected first"),
+    *(Flag(name=name, read=str, refused=REFUSED_VALUES[name]) for name in ("ip6", "link", "link-local-ip")),
 )
 
 COMMANDS: tuple[Command, ...] = (
@@ -132,7 +135,7 @@ COMMANDS: tuple[Command, ...] = (
         usage="[OPTIONS] NETWORK [NETWORK...]",
         about="Display detailed information on one or more networks",
         build=lambda v, w: requests.Inspect(names=w, format=v.get("format", ""), type="network"),
-        flags=(INSPECT_FORMAT, Flag(name="verbose", short="v", is_unsupported=True)),
+        flags=(INSPECT_FORMAT, Flag(name="verbose", short="v", refused=_ONE_HOST)),
         least=1,
     ),
     Command(

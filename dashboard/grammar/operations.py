@@ -8,6 +8,7 @@ from dashboard.grammar import commands, requests
 from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import Flag, Values, string, switch
+from dashboard.grammar.hostflags import REFUSED_VALUES
 from dashboard.grammar.processes import read_ps
 from dashboard.grammar.runflags import CONTAINER_FLAGS
 from dashboard.grammar.values import read_tail
@@ -41,9 +42,12 @@ _UPDATED = {
     "cpu_shares": "cpu_shares",
     "cpuset_cpus": "cpuset_cpus",
 }
-_UPDATE_LATER = (
-    *("blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpuset-mems", "kernel-memory"),
-)
+_FROM_THE_START = "it is said when a container is made"
+_NOT_LATER = {
+    **{name: REFUSED_VALUES[name] for name in ("blkio-weight", "cpu-rt-period", "cpu-rt-runtime", "kernel-memory")},
+    **dict.fromkeys(("cpu-period", "cpuset-mems"), _FROM_THE_START),
+    "cpu-quota": "say it as a number of processors (--cpus)",
+}
 
 
 def _build_update(values: Values, words: tuple[str, ...]) -> requests.Update:
@@ -101,7 +105,7 @@ OPERATIONS: tuple[Command, ...] = (
         about="Fetch the logs of a container",
         build=_build_logs,
         flags=(
-            Flag(name="details", is_unsupported=True),
+            Flag(name="details", refused="a log keeps lines and their time only"),
             switch("follow", "f", "Follow log output"),
             *about_times("logs"),
             Flag(name="tail", short="n", read=read_tail, help='Number of lines to show from the end (default "all")'),
@@ -179,7 +183,7 @@ OPERATIONS: tuple[Command, ...] = (
         build=_build_update,
         flags=(
             *(flag for flag in CONTAINER_FLAGS if flag.name.replace("-", "_") in _UPDATED),
-            *(Flag(name=name, read=str, is_unsupported=True) for name in _UPDATE_LATER),
+            *(Flag(name=name, read=str, refused=reason) for name, reason in _NOT_LATER.items()),
         ),
         least=1,
     ),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Self
 
 from dashboard.grammar import mounts
+from dashboard.grammar.hostflags import quota_of
 from dashboard.grammar.limitvalues import write_swap
 from dashboard.grammar.netvalues import NetworkChoice, choices
 from dashboard.grammar.runvalues import write_duration
@@ -51,6 +52,14 @@ class ContainerOptions(Stored):
     pids_limit: int | None = None
     platform: str = ""
     userns: str = ""  # "host", where the host's policy allows it
+    privileged: bool = False
+    devices: tuple[str, ...] = ()  # path:place:rwm
+    sysctls: tuple[str, ...] = ()  # name=value
+    pid: str = ""  # "host", as the two below
+    ipc: str = ""
+    uts: str = ""
+    cpu_period_us: int | None = None  # in which the processors are counted; `nano_cpus` says how much of it
+    cpuset_mems: str = ""
     publish: tuple[str, ...] = ()  # as `dashboard.grammar.ports` spells them
     publish_all: bool = False
     expose: tuple[str, ...] = ()
@@ -136,6 +145,7 @@ def _switches(options: ContainerOptions) -> list[str]:
         (options.init, "--init"),
         (options.read_only, "--read-only"),
         (options.no_healthcheck, "--no-healthcheck"),
+        (options.privileged, "--privileged"),
     )
     return [word for is_set, word in table if is_set]
 
@@ -151,7 +161,7 @@ def _pairs(options: ContainerOptions) -> list[str]:
         ("-h", options.hostname or None),
         ("--entrypoint", options.entrypoint),
         ("-m", None if options.memory_bytes is None else write_size(options.memory_bytes)),
-        ("--cpus", None if options.nano_cpus is None else write_cpus(options.nano_cpus)),
+        *_processors(options),
         ("--pids-limit", None if options.pids_limit is None else str(options.pids_limit)),
         ("--platform", options.platform or None),
         ("--userns", options.userns or None),
@@ -178,6 +188,8 @@ def _lists(options: ContainerOptions) -> list[tuple[str, tuple[str, ...]]]:
         ("--group-add", options.groups),
         ("--cap-add", options.cap_add),
         ("--cap-drop", options.cap_drop),
+        ("--device", options.devices),
+        ("--sysctl", options.sysctls),
         ("--security-opt", options.security_opt),
         ("--ulimit", options.ulimit),
         ("--device-read-bps", options.device_read_bps),
@@ -201,10 +213,21 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
         ("--stop-timeout", _number(options.stop_timeout_s)),
         ("--cpu-shares", _number(options.cpu_shares)),
         ("--cpuset-cpus", options.cpuset_cpus or None),
+        ("--cpuset-mems", options.cpuset_mems or None),
+        ("--pid", options.pid or None),
+        ("--ipc", options.ipc or None),
+        ("--uts", options.uts or None),
         ("--memory-swap", None if options.memory_swap_bytes is None else write_swap(options.memory_swap_bytes)),
         ("--memory-reservation", _size(options.memory_reservation_bytes)),
         ("--oom-score-adj", _number(options.oom_score)),
     ]
+
+
+def _processors(options: ContainerOptions) -> list[tuple[str, str | None]]:
+    if options.cpu_period_us is None:
+        return [("--cpus", None if options.nano_cpus is None else write_cpus(options.nano_cpus))]
+    quota = None if options.nano_cpus is None else str(quota_of(options.nano_cpus, options.cpu_period_us))
+    return [("--cpu-period", str(options.cpu_period_us)), ("--cpu-quota", quota)]
 
 
 def _size(value: int | None) -> str | None:

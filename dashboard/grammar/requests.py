@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.teamrequests import (
+    PolicySet,
+    PolicyShow,
+    PolicyUnset,
     TeamAdd,
     TeamCan,
     TeamCreate,
@@ -433,5 +436,8 @@ Request = (
     | UserCreate
     | UserActive
     | UserReset
+    | PolicyShow
+    | PolicySet
+    | PolicyUnset
     | SystemCheck
 )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from dashboard.grammar import mounts, requests
 from dashboard.grammar.flags import Flag, Values, number, string, switch
+from dashboard.grammar.hostflags import ACCESS_FLAGS, processor_share
 from dashboard.grammar.limitvalues import (
     read_byte_rate,
     read_capability,
@@ -35,20 +36,6 @@ from dashboard.grammar.runvalues import (
 from dashboard.grammar.values import read_cpus, read_environment, read_size
 
 DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
-
-_LATER = (
-    *("annotation", "blkio-weight", "cgroup-parent", "cgroupns", "cpu-period", "cpu-quota"),
-    *("cpuset-mems", "device", "gpus", "health-start-interval"),
-    *("ip6", "ipc", "isolation", "kernel-memory", "link", "log-driver", "log-opt"),
-    *("mac-address", "memory-swappiness"),
-    *("pid", "runtime", "sysctl", "uts", "volume-driver", "volumes-from"),
-)
-_LATER_SWITCHES = ("oom-kill-disable", "privileged", "disable-content-trust")
-UNSUPPORTED = (
-    *(Flag(name=name, read=str, is_unsupported=True) for name in _LATER),
-    Flag(name="attach", short="a", read=str, is_unsupported=True),
-    *(Flag(name=name, is_unsupported=True) for name in _LATER_SWITCHES),
-)
 
 
 def listed(name: str, read: Callable[[str], object], text: str) -> Flag:
@@ -90,6 +77,7 @@ HEALTH_FLAGS = (
 )
 CONTAINER_FLAGS = (
     *NETWORK_FLAGS,
+    *ACCESS_FLAGS,
     *HEALTH_FLAGS,
     *LIMIT_FLAGS,
     listed("add-host", read_host, "Add a custom host-to-IP mapping (host:ip)"),
@@ -163,7 +151,14 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         detach=values.get("detach", False),
         auto_remove=values.get("rm", False),
         memory_bytes=values.get("memory"),
-        nano_cpus=values.get("cpus"),
+        **processor_share(values),
+        privileged=values.get("privileged", False),
+        devices=values.get("device", ()),
+        sysctls=values.get("sysctl", ()),
+        pid=values.get("pid", ""),
+        ipc=values.get("ipc", ""),
+        uts=values.get("uts", ""),
+        cpuset_mems=values.get("cpuset_mems", ""),
         pids_limit=values.get("pids_limit"),
         platform=values.get("platform", ""),
         userns=values.get("userns", ""),

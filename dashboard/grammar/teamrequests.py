@@ -1,4 +1,4 @@
-"""What commands of the groups `team` and `user` ask for. `team` "" is the current one."""
+"""What commands of the groups `team`, `policy` and `user` ask for. `team` "" is the current one."""
 
 from __future__ import annotations
 
@@ -130,3 +130,22 @@ class TeamCan:
     permission: str = ""
     team: str = ""
     format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyShow:
+    team: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySet:
+    """`changes`: (rule, value) each; a value is a switch, names, or None for whatever the host allows."""
+
+    team: str = ""
+    changes: tuple[tuple[str, bool | tuple[str, ...] | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyUnset:
+    team: str = ""

@@ -85,7 +85,7 @@ COMMANDS: tuple[Command, ...] = (
             string("driver", "d", 'Specify volume driver name (default "local")'),
             Flag(name="label", read=read_label, kind="list", repeats=True, help="Set metadata for a volume"),
             string("name", text="Specify volume name"),
-            Flag(name="opt", short="o", read=str, is_unsupported=True),
+            Flag(name="opt", short="o", read=str, refused="volumes are folders of this host and have no options"),
         ),
         most=1,
     ),

@@ -203,10 +203,14 @@ def _user_namespaces(config: EngineConfig) -> Iterator[Finding]:
 
 
 def _policy_on_users(config: EngineConfig) -> Iterator[Finding]:
-    if load_policy(config.policy_file).userns_host:
-        meaning = "This host's policy lets people ask for containers whose root is the host's root (--userns host)."
-        summary = f"userns_host is on in {config.policy_file}"
-        yield Finding(name="userns-host", level="warning", summary=summary, meaning=meaning)
+    for ceiling in load_policy(config.policy_file).lifted:
+        if ceiling == "host_paths":  # nobody's root reaches more there than everybody on the host
+            continue
+        meaning = "Containers of teams whose run policy says so, too, can reach this host by it."
+        if ceiling == "userns_host":
+            meaning = "This host's policy lets people ask for containers whose root is the host's root (--userns host)."
+        summary = f"{ceiling} is on in {config.policy_file}"
+        yield Finding(name=ceiling.replace("_", "-"), level="warning", summary=summary, meaning=meaning)
 
 
 def _seccomp(config: EngineConfig) -> Iterator[Finding]:

@@ -28,7 +28,7 @@ import posixpath
 import stat
 import tomllib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from engine.errors import HostUnfit
 from engine.runtime import confinement
@@ -84,7 +84,19 @@ class Policy:
             privileged=self.privileged and other.privileged,
             host_namespaces=self.host_namespaces & other.host_namespaces,
             devices=self.devices & other.devices,
-            sysctls=self.sysctls & other.sysctls,
+            sysctls=self.sysctls,  # no narrower than the host's: they are a container's own
+        )
+
+    @classmethod
+    def everything(cls) -> Self:
+        """Nothing is forbidden that a host's policy could allow: to narrow from."""
+        return cls(
+            capabilities=confinement.GRANTABLE_CAPABILITIES,
+            seccomp_unconfined=True,
+            userns_host=True,
+            host_paths=("/",),
+            privileged=True,
+            host_namespaces=frozenset(confinement.HOST_NAMESPACES),
         )
 
     @property
@@ -106,7 +118,7 @@ def _paths_within(some: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, 
 
 def is_below(path: str, folder: str) -> bool:
     """Whether a plain path is that folder or in it."""
-    return path == folder or path.startswith(f"{folder}/")
+    return folder in {"/", path} or path.startswith(f"{folder}/")
 
 
 def load_policy(path: Path) -> Policy:

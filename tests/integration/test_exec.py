@@ -92,7 +92,11 @@ def test_a_large_file_goes_in_whole(berth, box, tmp_path):
         (("-d", "BOX", "nope"), 1, 'exec: "nope": executable file not found in $PATH'),
         (("nothing-of-that-name", "ls"), 1, "No such container: nothing-of-that-name"),
         (("-it", "BOX", "sh"), 1, "the input device is not a TTY"),
-        (("--privileged", "BOX", "sh"), 125, "this version of berth has no --privileged yet"),
+        (
+            ("--privileged", "BOX", "sh"),
+            125,
+            "berth does not take --privileged: a command has the rights of its container",
+        ),
         (("BOX",), 1, '"berth exec" requires at least 2 arguments.'),
     ],
 )

@@ -175,7 +175,7 @@ def test_its_own_signal_and_time_to_stop(berth):
         (("-l", "=x"), "invalid label: '=x'"),
         (("--shm-size", "lots"), "invalid size: 'lots'"),
         (("--domainname", "d" * 65), "A domain name has at most 64 characters."),
-        (("--mac-address", "02:42:ac:11:00:02"), "has no --mac-address yet"),
+        (("--mac-address", "02:42:ac:11:00:02"), "does not take --mac-address: a container's hardware address follows"),
     ],
 )
 def test_what_cannot_be_is_refused_with_the_reason(berth, flags, sentence):

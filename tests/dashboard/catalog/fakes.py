@@ -133,6 +133,7 @@ class Engine:
         self.layers: set[str] = set()
         self.seen: dict[str, gateway.Observed] = {}
         self.requests: dict[str, object] = {}
+        self.within: dict[str, object] = {}
         self.calls: list[tuple] = []
         self.watched: dict[str, object] = {}
         self.fails = None
@@ -191,7 +192,8 @@ class Engine:
         self.requests[request.container_id] = request
         self.seen[request.container_id] = gateway.Observed(gateway.State.CREATED)
 
-    def start(self, container_id, *, rows, columns, published=(), endpoints=()):
+    def start(self, container_id, *, rows, columns, published=(), endpoints=(), within=None):
+        self.within[container_id] = within
         self.calls.append(("start", container_id, rows, columns))
         for one in published:
             if (one.protocol, one.port) in self.host_ports:

@@ -100,7 +100,7 @@ async def test_networks_of_the_pool_never_overlap(door):
         (("create", "--gateway", "10.1.2.1", "x"), 1, "must have a corresponding subnet"),
         (("create", "--subnet", "10.77.1.0/24", "--gateway", "10.78.1.1", "x"), 1, "cannot be the gateway's"),
         (("create", "--subnet", "10.77.1.0/24", "--ip-range", "10.78.1.0/28", "x"), 1, "no matching subnet for range"),
-        (("create", "--ipv6", "x"), 125, "has no --ipv6 yet"),
+        (("create", "--ipv6", "x"), 125, "does not take --ipv6: networks have no IPv6"),
         (("create",), 1, '"berth network create" requires exactly 1 argument.'),
         (("rm", "nope"), 1, "Error: network nope not found\n"),
         (("rm", "bridge"), 1, "bridge is a pre-defined network and cannot be removed"),
@@ -197,7 +197,7 @@ async def test_a_container_without_a_network_starts_nowhere(door, image, engine)
         (("--network-alias", "a b"), "an alias is made of letters"),
         (("--network", ""), "network name cannot be empty"),
         (("--ip", "x"), "invalid IPv4 address: x"),
-        (("--ip6", "fd00::2"), "has no --ip6 yet"),
+        (("--ip6", "fd00::2"), "does not take --ip6: networks have no IPv6"),
     ],
 )
 async def test_a_place_that_cannot_be_is_refused_before_anything_is_made(door, image, words, said):

@@ -203,4 +203,4 @@ async def test_update_changes_limits_and_prints_the_names(door, running):
     assert await door.say("update", "-m", "1k", "calm_tern") == 1
     assert door.err == "Error: Minimum memory limit allowed is 6MB\n"
     assert await door.say("update", "--blkio-weight", "100", "calm_tern") == 125
-    assert "has no --blkio-weight yet" in door.err
+    assert "does not take --blkio-weight: this kernel" in door.err

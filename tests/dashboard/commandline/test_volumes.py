@@ -73,7 +73,7 @@ async def test_a_volume_without_a_name_gets_one(door):
         (("volume", "create", "x"), 1, "volume name is too short"),
         (("volume", "create", "../x"), 1, "includes invalid characters"),
         (("volume", "create", "-d", "nfs", "data"), 1, 'plugin "nfs" not found'),
-        (("volume", "create", "-o", "type=none", "data"), 125, "has no -o, --opt yet"),
+        (("volume", "create", "-o", "type=none", "data"), 125, "does not take -o, --opt: volumes are folders"),
         (("volume", "rm", "nope"), 1, "Error: get nope: no such volume\n"),
         (("volume", "inspect", "nope"), 1, "Error: get nope: no such volume\n"),
         (("volume", "ls", "-f", "shiny=1"), 1, "invalid filter 'shiny'"),

@@ -14,6 +14,7 @@ from dashboard.containers.ids import give_ids
 from dashboard.containers.models import Container, IdMode
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import ContainerOptions
+from tests.dashboard.people import allow
 
 pytestmark = pytest.mark.threat("RUN-19")
 
@@ -115,6 +116,7 @@ def test_a_row_from_before_that_was_never_started_gets_a_range_and_one_that_was_
 
 
 def test_inspect_says_whose_root_it_is(started, made):
+    allow(userns_host=True)
     own = services.inspect(started())["HostConfig"]
     first = Container.objects.exclude(first_id=None).get().first_id
     assert own["UsernsMode"] == ""
@@ -130,6 +132,7 @@ def test_inspect_says_whose_root_it_is(started, made):
 @pytest.mark.parametrize("told", [False, True, None])
 def test_the_hosts_ids_are_asked_of_the_engine_unless_it_has_said_no(made, settings, tmp_path, told):
     settings.BERTH_RUN = tmp_path
+    allow(userns_host=True)
     if told is not None:
         (tmp_path / "findings.json").write_text(json.dumps({"info": {"userns_host": told}}))
     if told is False:

@@ -81,6 +81,13 @@ options = st.builds(
     device_write_bps=some_of("/dev/sda:1m"),
     device_read_iops=some_of("/dev/sda:100"),
     device_write_iops=some_of("/dev/sda:7"),
+    privileged=st.booleans(),
+    devices=some_of("/dev/fuse:/dev/fuse:rwm", "/dev/a:/dev/b:r"),
+    sysctls=some_of("net.core.somaxconn=9", "kernel.sem=1 2 3 4"),
+    pid=st.sampled_from(["", "host"]),
+    ipc=st.sampled_from(["", "host"]),
+    uts=st.sampled_from(["", "host"]),
+    cpuset_mems=st.sampled_from(["", "0", "0-1"]),
 )
 
 

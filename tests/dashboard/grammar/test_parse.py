@@ -118,7 +118,7 @@ def test_every_command_has_its_request(line, request_):
         ("pull a b", '"berth pull" requires exactly 1 argument.', 1),
         ("exec", '"berth exec" requires at least 2 arguments.', 1),
         ("exec -it a", '"berth exec" requires at least 2 arguments.', 1),
-        ("exec --privileged a b", "this version of berth has no --privileged yet", 125),
+        ("exec --privileged a b", "does not take --privileged: a command has the rights of its container", 125),
         ("ps x", '"berth ps" accepts no arguments.', 1),
         ("images a b", '"berth images" requires at most 1 argument.', 1),
         ("run --nope x", "unknown flag: --nope\nSee 'berth run --help'.", 125),
@@ -131,7 +131,7 @@ def test_every_command_has_its_request(line, request_):
         ("run -e =x y", "invalid environment variable: =x", 125),
         ("run -i=maybe x", 'strconv.ParseBool: parsing "maybe": invalid syntax', 125),
         ("stop -t soon a", 'strconv.ParseInt: parsing "soon": invalid syntax', 125),
-        ("run --gpus all x", "has no --gpus yet", 125),
+        ("run --gpus all x", "does not take --gpus: name the devices", 125),
         ("frobnicate", "berth: 'frobnicate' is not a berth command.\nSee 'berth --help'", 1),
         ("image frobnicate", "'image frobnicate' is not a berth command", 1),
         ("--nope", "unknown flag: --nope", 125),
@@ -203,5 +203,5 @@ def test_dockers_other_spelling_of_dns_option():
 
 
 def test_a_flag_that_is_known_and_missing_is_told_so():
-    with pytest.raises(UsageError, match="has no --health-start-interval yet"):
+    with pytest.raises(UsageError, match="does not take --health-start-interval: a health check has one interval"):
         parse(["run", "--health-start-interval", "2s", "x"])

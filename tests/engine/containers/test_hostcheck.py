@@ -170,3 +170,14 @@ def test_a_policy_that_gives_the_hosts_root_away_is_said(config, tmp_path):
     policy.write_text("[ceilings]\nuserns_host = true\n")
     finding = named(check_host(replace(config, policy_file=policy)))["userns-host"]
     assert (finding.level, str(policy) in finding.summary) == ("warning", True)
+
+
+@pytest.mark.threat("RUN-07")
+@pytest.mark.parametrize(
+    "line", ["privileged = true", "seccomp_unconfined = true", "devices = ['/dev/fuse']", "host_namespaces = ['pid']"]
+)
+def test_a_ceiling_that_is_lifted_is_said(config, tmp_path, line):
+    policy = tmp_path / "engine.toml"
+    policy.write_text(f"[ceilings]\n{line}\n")
+    found = [one for one in check_host(replace(config, policy_file=policy)) if "is on in" in one.summary]
+    assert [(one.level, one.summary) for one in found] == [("warning", f"{line.split()[0]} is on in {policy}")]
