@@ -151,14 +151,6 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         detach=values.get("detach", False),
         auto_remove=values.get("rm", False),
         memory_bytes=values.get("memory"),
-        **processor_share(values),
-        privileged=values.get("privileged", False),
-        devices=values.get("device", ()),
-        sysctls=values.get("sysctl", ()),
-        pid=values.get("pid", ""),
-        ipc=values.get("ipc", ""),
-        uts=values.get("uts", ""),
-        cpuset_mems=values.get("cpuset_mems", ""),
         pids_limit=values.get("pids_limit"),
         platform=values.get("platform", ""),
         userns=values.get("userns", ""),
@@ -192,7 +184,17 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         stop_signal=values.get("stop_signal", ""),
         stop_timeout_s=values.get("stop_timeout"),
         **_limits(values),
+        **_access(values),
     )
+
+
+def _access(values: Values) -> Values:
+    return {
+        "privileged": values.get("privileged", False),
+        "devices": values.get("device", ()),
+        "sysctls": values.get("sysctl", ()),
+        **{name: values.get(name, "") for name in ("pid", "ipc", "uts", "cpuset_mems")},
+    }
 
 
 def _limits(values: Values) -> Values:
@@ -201,6 +203,7 @@ def _limits(values: Values) -> Values:
         *("security_opt", "ulimit"),
     )
     return {
+        **processor_share(values),
         "cpu_shares": values.get("cpu_shares"),
         "cpuset_cpus": values.get("cpuset_cpus", ""),
         "memory_swap_bytes": values.get("memory_swap"),
