@@ -240,6 +240,7 @@ INSTALLED_APPS = [
     "dashboard.accounts",
     "dashboard.teams",
     "dashboard.catalog",
+    "dashboard.quotas",
     "dashboard.runpolicy",
     "dashboard.transfers",
     "dashboard.volumes",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
 from dashboard import gateway
 from dashboard.catalog import pulls
 from dashboard.catalog.inspection import image_lines, inspect_image
@@ -18,6 +20,7 @@ from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, re
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.quotas import services as quotas
 from dashboard.teams import scope
 
 __all__ = [
@@ -45,17 +48,21 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
     Raises:
         ReferenceInvalid: the name or the platform breaks its grammar; no job is made.
         Denied: `user` may not.
+        QuotaRefused: too many within an hour.
     """
     require(user, Permission.IMAGE_PULL)
     reference = gateway.parse(reference_text)
     gateway.parse_platform(platform or "")
     here = scope.current(user)
     team_id = None if here is None else here.pk  # one pull for each team; the layers are everybody's all the same
-    return jobs.submit(
-        pulls.PULL,
-        {"reference": reference.familiar, "platform": platform or ""},
-        requester=user,
-        key=f"pull:{reference.canonical}:{platform or ''}:{team_id or ''}",
-        queue="images",
-        team_id=team_id,
-    )
+    with transaction.atomic():
+        job = jobs.submit(
+            pulls.PULL,
+            {"reference": reference.familiar, "platform": platform or ""},
+            requester=user,
+            key=f"pull:{reference.canonical}:{platform or ''}:{team_id or ''}",
+            queue="images",
+            team_id=team_id,
+        )
+        quotas.hold(team_id, getattr(user, "pk", None), {"pulls": 1})
+    return job

@@ -19,4 +19,7 @@ class ContainersConfig(AppConfig):
             operationhandlers,
             reconcile,
             restartticks,
+            usage,
         )
+
+        usage.register()

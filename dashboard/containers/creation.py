@@ -16,7 +16,7 @@ from dashboard import gateway
 from dashboard.audit import services as audit
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import enginerequest, happenings, mounting, networking, ports, runrules
+from dashboard.containers import enginerequest, happenings, mounting, networking, ports, runrules, usage
 from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.restartpolicy import RestartPolicy
@@ -118,6 +118,7 @@ def _insert(user: Requester, options: ContainerOptions, image_pk: int, command_s
         )
         networking.claim(user, made, options)
         mounting.claim_volumes(user, made, options)
+        usage.hold_new(made)
         happenings.tell(made, "create")
         audit.record(
             "create-container",

@@ -11,13 +11,14 @@ from signal import SIGKILL, SIGTERM
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.containers import ports, restarts, states
+from dashboard.containers import ports, restarts, states, usage
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.grammar.values import signal_number
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
+from dashboard.quotas.services import QuotaRefused
 
 START, STOP, KILL, RESTART, REMOVE, MEASURE = (
     *("start_container", "stop_container", "kill_container"),
@@ -90,6 +91,7 @@ def begin(container: Container, *, by_hand: bool = True) -> bool:
 
     Raises:
         PortRefused: another container has one of its ports; nothing is changed.
+        QuotaRefused: it would be more than somebody may have; nothing is changed.
     """
     among = [ContainerState.CREATED, ContainerState.EXITED]
     with transaction.atomic():
@@ -97,15 +99,16 @@ def begin(container: Container, *, by_hand: bool = True) -> bool:
         if not states.change(container, among=among, to=ContainerState.STARTING, error="", restart_at=None, **told):
             return False
         ports.reserve(container)
+        usage.hold_start(container)
     return True
 
 
 @contextmanager
 def telling_refusal(container: Container) -> Iterator[None]:
-    """A start that is refused for a port leaves the reason in the row, as one does that the engine refuses."""
+    """A start that is refused for a port or a quota leaves the reason in the row, as one does that the engine refuses."""
     try:
         yield
-    except ports.PortRefused as error:
+    except (ports.PortRefused, QuotaRefused) as error:
         states.refused_to_start(container, str(error), exit_code=OURS)
         remove_if_due(container)
         raise

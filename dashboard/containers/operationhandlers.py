@@ -11,7 +11,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import enginerequest, happenings, operations, states
+from dashboard.containers import enginerequest, happenings, operations, states, usage
 from dashboard.containers.handlers import container_of
 from dashboard.containers.limits import asked
 from dashboard.containers.models import Container, ContainerState
@@ -66,7 +66,7 @@ def list_changes(context: JobContext) -> object:
 
 @handler(operations.UPDATE, queue="engine", permission=Permission.CONTAINER_OPERATE, retries=0)
 def update_container(context: JobContext) -> object:
-    """The engine first: a row never says what is not so. One at a time: each asks the engine for what the row says by then."""
+    """Row and engine together: a row never says what is not so. One at a time: each asks the engine for what the row says by then."""
     with _updating:
         _update(container_of(context), dict(context.params["changes"]))
     return {}
@@ -80,12 +80,14 @@ def _update(container: Container, changes: dict[str, Any]) -> None:
         pids=asked(options.pids_limit),
         shares=enginerequest.shares_of(options),
     )
-    gateway.engine().operations.update(container.container_id, wanted)
-    with transaction.atomic():
+    with transaction.atomic():  # a quota is held while the engine is asked; what it refuses is undone here, too
         row = Container.objects.select_for_update().get(pk=container.pk)
+        before = row.options
         row.options = row.options | changes
         row.save(update_fields=["options", "updated_at"])
+        usage.hold_update(row, before)
         happenings.tell(row, "update")
+        gateway.engine().operations.update(container.container_id, wanted)
     states.announce(row)
 
 

@@ -21,6 +21,7 @@ from dashboard.containers.states import UP
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.ports import Binding, PortRange, ShownPort, bindings, exposed_ports, read_exposed
+from dashboard.quotas import services as quotas
 
 EVERYWHERE = "0.0.0.0"
 ATTEMPTS = 100  # at each, somebody else has got a port
@@ -90,10 +91,12 @@ def _key(row: PublishedPort) -> tuple[str, int, str]:
 
 def _chosen(container: Container, wanted: Iterable[Binding]) -> list[PublishedPort]:
     taken = _taken()
+    limits = quotas.port_range(container.team_id, container.owner_id)
+    allowed = None if limits is None or limits[0] > limits[1] else PortRange(*limits)
     rows = []
     for binding in wanted:
         address = binding.address or settings.BERTH_PUBLISH_ADDRESS
-        host = binding.host or _ephemeral()
+        host = binding.host or allowed or _ephemeral()
         row = PublishedPort(
             container=container,
             protocol=binding.protocol,

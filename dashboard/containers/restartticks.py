@@ -15,6 +15,7 @@ from django.utils import timezone
 from dashboard.containers import lifecycle, ports, restartpolicy, restarts
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core import clock
+from dashboard.quotas.services import QuotaRefused
 
 log = logging.getLogger(__name__)
 BATCH = 50
@@ -51,11 +52,12 @@ def _put_off(row: Container) -> None:
 
 
 def _begin(row: Container) -> None:
+    due = row.restart_at  # the object is read again on the way, and what is undone is not
     try:
         with transaction.atomic():
             lifecycle.start_again(row)
-    except ports.PortRefused as error:
-        among = Container.objects.filter(pk=row.pk, state=ContainerState.EXITED, restart_at=row.restart_at)
+    except (ports.PortRefused, QuotaRefused) as error:
+        among = Container.objects.filter(pk=row.pk, state=ContainerState.EXITED, restart_at=due)
         among.update(error=str(error), **restarts.after_failure(row, 125))
 
 

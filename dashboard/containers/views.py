@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.models import Tag
 from dashboard.catalog.services import resolve_local, shown_name
-from dashboard.containers import figures, health, many, mounting, networkviews, services, states
+from dashboard.containers import figures, health, many, mounting, networkviews, services, states, usage
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import LimitsForm, RunForm
 from dashboard.containers.limits import asked, limits_in_force
@@ -222,6 +222,7 @@ def _run_page(
     free = scope.here(request.user, Network.objects.exclude(name=BRIDGE), shared=True)
     context = {
         "form": form,
+        "room": usage.room(request.user, form.options()) if form.is_bound else usage.room(request.user),
         "line": line,
         "choices": _choices(),
         "port_help": port_help,
@@ -260,7 +261,11 @@ def run_line(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.CONTAINER_RUN)
     form = RunForm(request.POST)
     form.is_valid()
-    return page(request, "containers/line_checked.html", {"line": to_line(form.options()), "form": form})
+    return page(
+        request,
+        "containers/line_checked.html",
+        {"line": to_line(form.options()), "form": form, "room": usage.room(request.user, form.options())},
+    )
 
 
 def _finished(job: Job | None, *, timeout_s: float) -> None:

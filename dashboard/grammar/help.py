@@ -52,6 +52,7 @@ def program_help() -> str:
             "  image       Manage images",
             "  network     Manage networks",
             "  policy      Manage what containers of a team may be",
+            "  quota       Manage what teams and people may use",
             "  system      Manage Berth",
             "  team        Manage teams",
             "  user        Manage users",

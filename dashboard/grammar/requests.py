@@ -9,6 +9,9 @@ from dashboard.grammar.teamrequests import (
     PolicySet,
     PolicyShow,
     PolicyUnset,
+    QuotaSet,
+    QuotaShow,
+    QuotaUnset,
     TeamAdd,
     TeamCan,
     TeamCreate,
@@ -436,6 +439,9 @@ Request = (
     | UserCreate
     | UserActive
     | UserReset
+    | QuotaShow
+    | QuotaSet
+    | QuotaUnset
     | PolicyShow
     | PolicySet
     | PolicyUnset

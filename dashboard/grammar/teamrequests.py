@@ -149,3 +149,28 @@ class PolicySet:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyUnset:
     team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaShow:
+    team: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaSet:
+    """Of a team, of a person, of both: of the person in the team; or of everybody who has none. `changes`: (limit, value
+    or None for no limit).
+    """
+
+    team: str = ""
+    user: str = ""
+    everybody: bool = False
+    changes: tuple[tuple[str, int | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuotaUnset:
+    team: str = ""
+    user: str = ""
+    everybody: bool = False

@@ -26,6 +26,7 @@ from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job
+from dashboard.quotas import services as quotas
 from dashboard.teams import scope
 from dashboard.volumes.models import Volume, VolumeState
 
@@ -99,8 +100,11 @@ def create(user: Requester, name: str = "", *, driver: str = "local", labels: Fi
     if len(labels) > MOST_LABELS:
         msg = f"A volume has at most {MOST_LABELS} labels."
         raise DashboardError(msg)
+    team_id = scope.owning(user)
     with transaction.atomic():
-        return claim(user, name, team_id=scope.owning(user), labels=dict(labels))
+        made = claim(user, name, team_id=team_id, labels=dict(labels))
+        quotas.hold(team_id, getattr(user, "pk", None), {"volume_bytes": 0})
+    return made
 
 
 def claim(user: Requester, name: str = "", *, team_id: int | None, labels: dict[str, str] | None = None) -> Volume:

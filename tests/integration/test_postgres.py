@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import make_berth
+from tests.support.server import ROOT
 from tests.support.waiting import until
 
 IMAGE = "ubuntu:14.04"
@@ -77,3 +78,29 @@ def test_the_primer_on_postgresql(registry, database_url):
         assert "Untagged: ubuntu:14.04" in berth.ok("rmi", IMAGE)
         berth.assert_clean()
         assert berth.tracebacks() == ""
+
+
+@pytest.mark.threat("WEB-13")
+def test_twenty_runs_at_once_get_what_the_quota_has_and_a_dead_worker_keeps_nothing(registry, database_url):
+    """Locks of PostgreSQL are rows, where SQLite has one for all; and the engine dies between reserve and use."""
+    with make_berth(registry, settings={"DATABASE_URL": database_url}) as berth:
+        berth.ok("pull", "-q", IMAGE)
+        berth.ok("quota", "set", "--team", "main", "--memory", "100m")
+        words = [berth_command(), "run", "-d", "-m", "16m", "--cpus", "0.1", IMAGE, "sleep", "1000"]
+        how = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+        running = [subprocess.Popen(words, env=berth.environment, **how) for _ in range(20)]
+        said = [one.communicate(timeout=180)[1] for one in running]
+        assert [one.returncode for one in running].count(0) == 6, said
+        assert sum("used up" in text for text in said) == 14, said
+        assert len(berth.ok("ps", "-q").split()) == 6
+        berth.ok("rm", "-f", *berth.ok("ps", "-aq").split())
+        made = berth.ok("create", "-m", "100m", IMAGE, "sleep", "1000").strip()
+        starting = subprocess.Popen([berth_command(), "start", made], env=berth.environment, **how)
+        berth.wait_back("engine", berth.kill_program("engine"))
+        starting.communicate(timeout=120)
+        berth.run_command("rm", "-f", made)
+        assert re.search(r"main +memory +0b +100m", berth.ok("quota", "show"))
+
+
+def berth_command() -> str:
+    return str(ROOT / "script" / "berth")
