@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from django.db.models import QuerySet, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from dashboard.catalog.pulls import PULL
 from dashboard.containers import states
@@ -114,7 +115,7 @@ def hold_new(container: Container) -> None:
     if size is None and any(
         "layer_bytes" in one.quota.limits for one in quotas.scopes_of(container.team_id, container.owner_id)
     ):
-        msg = "A quota counts the disk of writable layers here: name this one's size (--storage-opt size=1g)."
+        msg = _("A quota counts the disk of writable layers here: name this one's size (--storage-opt size=1g).")
         raise DashboardError(msg)
     needs = {"containers": 1} | ({"layer_bytes": size} if size else {})
     quotas.hold(container.team_id, container.owner_id, needs)
