@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from client.errors import ConnectionLost, Failed
-from client.locate import NOT_RUNNING, Place
+from client.locate import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,6 +41,12 @@ def _without(*names: str) -> Iterator[None]:
             del sys.modules[name]
 
 
+def _certificate_trouble(error: BaseException) -> str:
+    import ssl
+
+    return error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else ""
+
+
 class Connection:
     """Text frames as JSON objects, binary frames as bytes. `send` may be called from several threads."""
 
@@ -68,7 +74,7 @@ class Connection:
         try:
             socket = connect(
                 place.address + path,
-                origin=Origin(place.origin),
+                origin=Origin(place.origin) if place.origin else None,
                 additional_headers={"Authorization": f"Bearer {token}"},
                 user_agent_header="berth",
                 compression=None,
@@ -82,11 +88,16 @@ class Connection:
         except InvalidStatus as error:
             if error.response.status_code in UNAUTHORIZED:
                 msg = "Berth refused this command line. Was it restarted just now? Try again."
+                if place.access:
+                    msg = f"{place.name} refused the access token."
                 raise Failed(msg) from error
             msg = f"Berth answered with HTTP status {error.response.status_code}."
             raise Failed(msg) from error
         except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed) as error:
-            raise Failed(NOT_RUNNING) from error
+            if place.access and (reason := _certificate_trouble(error)):
+                msg = f"The certificate of {place.name} is not to be trusted: {reason}. SSL_CERT_FILE names authorities of your own."
+                raise Failed(msg) from error
+            raise Failed(place.not_there) from error
         return cls(socket)
 
     @classmethod

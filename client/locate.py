@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -30,6 +31,12 @@ class Place:
     address: str
     origin: str
     token_file: Path
+    access: str = ""  # an access token, for a Berth elsewhere; then there is no file, and no origin is said
+    name: str = ""  # what people call that one
+
+    @property
+    def not_there(self) -> str:
+        return f"Nobody answers at {self.name}." if self.access else NOT_RUNNING
 
     def token(self) -> str:
         """The secret as it stands now: each start of the server makes a new one.
@@ -37,6 +44,8 @@ class Place:
         Raises:
             Failed: no server has made one, or this user may not read it.
         """
+        if self.access:
+            return self.access
         try:
             return self.token_file.read_text(encoding="ascii").strip()
         except FileNotFoundError as error:
@@ -78,6 +87,45 @@ def _reachable(listen: str) -> str:
         raise Failed(msg)
     host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "*": "127.0.0.1", "[::]": "[::1]"}.get(host, host)
     return f"{host}:{port}"
+
+
+def _is_loopback(url: str) -> bool:
+    import ipaddress
+
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def locate_other(argv: Sequence[str]) -> tuple[Place, list[str]]:
+    """The Berth that flags, variables or the chosen context name, or this machine's; and the words that are left.
+
+    Raises:
+        Failed: as of `contexts.choose`; or the token would go over a network where everybody can read it.
+    """
+    from client import contexts
+
+    host, name, words = contexts.take_flags(argv)
+    chosen = contexts.choose(host, name, os.environ)
+    if chosen is None:
+        return locate(), words
+    scheme, _sign, address = chosen.host.partition("://")
+    if scheme == "http" and not _is_loopback(chosen.host) and os.environ.get("BERTH_INSECURE") != "1":
+        msg = (
+            f"{chosen.host} is not encrypted: everybody on the way could read the access token, and be you. Use https, or set"
+            " BERTH_INSECURE=1 where you trust the network."
+        )
+        raise Failed(msg)
+    made = Place(
+        address=f"{'wss' if scheme == 'https' else 'ws'}://{address}",
+        origin="",
+        token_file=Path("/nonexistent"),
+        access=chosen.token,
+        name=chosen.name,
+    )
+    return made, words
 
 
 def locate(values: dict[str, str] | None = None) -> Place:

@@ -10,15 +10,28 @@ if TYPE_CHECKING:
 
 VERSION_FLAGS = ("-v", "--version")
 RUNS = ("run", "create")
-TEAM = "--team"  # the server reads it; here only what stands behind it is wanted
+GLOBAL = ("--team", "--host", "--context")  # the first is the server's to read, the others are ours
 BROKEN_PIPE = 141
 
 
 def _verb(argv: Sequence[str]) -> str:
     words = list(argv)
-    if words and words[0].partition("=")[0] == TEAM:
+    while words and words[0].partition("=")[0] in GLOBAL:
         del words[: 1 if "=" in words[0] else 2]
     return words[0] if words else ""
+
+
+def _kept() -> str:
+    """Where `client.contexts` keeps addresses."""
+    return (
+        f"{os.environ.get('XDG_CONFIG_HOME') or (os.environ.get('HOME') or '/root') + '/.config'}/berth/contexts.json"
+    )
+
+
+def _may_be_elsewhere(argv: Sequence[str]) -> bool:
+    """Whether another machine's Berth is asked for. What is for this one does not pay for finding that out."""
+    named = any(word.partition("=")[0] in GLOBAL[1:] for word in argv[:4])
+    return named or bool(os.environ.get("BERTH_HOST") or os.environ.get("BERTH_CONTEXT")) or os.path.exists(_kept())  # noqa: PTH110 - no pathlib for that
 
 
 def main(argv: Sequence[str]) -> int:
@@ -31,12 +44,18 @@ def main(argv: Sequence[str]) -> int:
     from client.errors import Failed
 
     try:
-        from client.locate import locate
         from client.output import open_missing
-        from client.session import Session
 
         open_missing()
-        return Session(locate()).run(argv)
+        if argv and argv[0] == "context":
+            from client.contexts import run
+
+            return run(argv[1:])
+        from client.locate import locate, locate_other
+        from client.session import Session
+
+        place, words = locate_other(argv) if _may_be_elsewhere(argv) else (locate(), argv)
+        return Session(place).run(words)
     except Failed as error:
         os.write(2, f"{error}\n".encode())
         return 125 if _verb(argv) in RUNS else error.exit_code

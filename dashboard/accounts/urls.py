@@ -12,5 +12,7 @@ urlpatterns = [
     path("accounts/logout/", allauth.logout, name="account_logout"),
     path("accounts/password/change/", views.change_password, name="account_change_password"),
     path("setup/<str:token>/", views.setup, name="setup"),
+    path("me/tokens/", views.create_token, name="token-create"),
+    path("me/tokens/<int:number>/revoke/", views.revoke_token, name="token-revoke"),
     path("me/", views.preferences, name="preferences"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from allauth.core import ratelimit
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.auth.decorators import login_not_required
@@ -15,11 +16,12 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.accounts import tokens
+from dashboard.accounts import access, tokens
 from dashboard.accounts.forms import NewAccountForm, PreferencesForm
 from dashboard.accounts.models import Preferences
 from dashboard.audit import services as audit
@@ -29,6 +31,26 @@ from dashboard.core.gate import Permission, require
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+_LOOKING = frozenset(one for one in Permission if one.endswith(".view")) | {Permission.TERMINAL_OPEN}
+# What a page offers; the command line names rights one by one.
+TOKEN_RIGHTS: dict[str, tuple[object, frozenset[str] | None]] = {
+    "all": (gettext_lazy("All that I may"), None),
+    "run": (
+        gettext_lazy("Run and use containers"),
+        _LOOKING
+        | {
+            *(Permission.IMAGE_PULL, Permission.CONTAINER_RUN, Permission.CONTAINER_OPERATE, Permission.CONTAINER_EXEC),
+            *(
+                Permission.CONTAINER_COPY,
+                Permission.CONTAINER_REMOVE,
+                Permission.PORT_PUBLISH,
+                Permission.VOLUME_CREATE,
+            ),
+            *(Permission.VOLUME_USE, Permission.NETWORK_USE, Permission.TERMINAL_TYPE, Permission.JOB_CANCEL),
+        },
+    ),
+    "look": (gettext_lazy("Only look"), _LOOKING),
+}
 _BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
@@ -58,6 +80,41 @@ def _setup(request: HttpRequest, token: str) -> HttpResponse:
     return redirect("home")
 
 
+def _shown(request: HttpRequest, form: PreferencesForm, *, status: int = 200, secret: str = "") -> HttpResponse:
+    person = cast("User", request.user)
+    context = {
+        "form": form,
+        "tokens": access.tokens_of(person, person),
+        "choices": [(name, words) for name, (words, _rights) in TOKEN_RIGHTS.items()],
+        "secret": secret,
+        "host": settings.BERTH_PUBLIC_URL,
+    }
+    return render(request, "accounts/preferences.html", context, status=status)
+
+
+@never_cache
+@require_POST
+def create_token(request: HttpRequest) -> HttpResponse:
+    """An access token, shown this once."""
+    require(request.user, Permission.OWN_ACCOUNT)
+    person = cast("User", request.user)
+    days = request.POST.get("days", "")
+    _words, rights = TOKEN_RIGHTS.get(request.POST.get("rights", ""), TOKEN_RIGHTS["all"])
+    number = int(days) if days.isascii() and days.isdecimal() and len(days) < 5 else 0
+    _made, secret = access.make(person, person, request.POST.get("name", ""), days=number, rights=rights)
+    mine = Preferences.objects.filter(user=person).first() or Preferences(user_id=person.pk)
+    return _shown(request, PreferencesForm(instance=mine), secret=secret)
+
+
+@require_POST
+def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
+    require(request.user, Permission.OWN_ACCOUNT)
+    access.revoke(request.user, number)
+    if request.headers.get("HX-Request") == "true":
+        return HttpResponse(headers={"HX-Redirect": reverse("preferences")})
+    return redirect("preferences")
+
+
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def preferences(request: HttpRequest) -> HttpResponse:
@@ -65,10 +122,10 @@ def preferences(request: HttpRequest) -> HttpResponse:
     person = cast("User", request.user)
     mine = Preferences.objects.filter(user=person).first() or Preferences(user_id=person.pk)
     if request.method != "POST":
-        return render(request, "accounts/preferences.html", {"form": PreferencesForm(instance=mine)})
+        return _shown(request, PreferencesForm(instance=mine))
     form = PreferencesForm(request.POST, instance=mine)
     if not form.is_valid():
-        return render(request, "accounts/preferences.html", {"form": form}, status=422)
+        return _shown(request, form, status=422)
     form.save()
     with translation.override(mine.language or translation.get_language_from_request(request)):
         messages.success(request, _("Saved."))

@@ -10,6 +10,7 @@ from django.db import DatabaseError
 
 from dashboard import gateway
 from dashboard.commandline import (
+    admitting,
     changing,
     checking,
     copying,
@@ -104,6 +105,9 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TeamRevoke: teaming.revoke,
     teamrequests.TeamImport: teaming.take_in,
     teamrequests.TeamCan: teaming.can,
+    teamrequests.TokenCreate: admitting.create,
+    teamrequests.TokenList: admitting.listing,
+    teamrequests.TokenRemove: admitting.remove,
     teamrequests.QuotaShow: rationing.show,
     teamrequests.QuotaSet: rationing.change,
     teamrequests.QuotaUnset: rationing.remove,

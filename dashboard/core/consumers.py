@@ -22,6 +22,7 @@ import json
 import logging
 from collections import Counter
 from contextlib import suppress
+from datetime import timedelta
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -46,6 +47,7 @@ REASON_LIMIT_BYTES = 123
 ENGLISH = "en"
 MOST_OF_PERSON, MOST_OF_PROCESS = 200, 4000
 RECHECK_S = 5.0
+USED_AT_MOST_EVERY = timedelta(minutes=1)  # a row is not written at each look
 _log = logging.getLogger(__name__)
 _open_of: Counter[int] = Counter()  # open connections of this process by person; touched by the event loop only
 
@@ -243,7 +245,11 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
 def _current_user(scope: Any) -> AbstractBaseUser | None:
     """Who this is now: never what was true when the connection was made."""
     secret = _bearer(scope)
-    user = _user_of_secret(secret) if secret else _user_of_session(scope)
+    if secret.startswith(gate.PREFIX):
+        client = scope.get("client")
+        user = _user_of_access(secret, client[0] if client and client[0] else "")
+    else:
+        user = _user_of_secret(secret) if secret else _user_of_session(scope)
     return user if user is not None and user.is_active else None
 
 
@@ -259,14 +265,14 @@ def _language_of(scope: Any) -> str:
 
 
 def _bearer(scope: Any) -> str:
-    """The secret of an Authorization header, from this host only: such secrets are never for the network."""
+    """The secret of an Authorization header: an access token from anywhere, the host's own from this host only."""
     client = scope.get("client")
-    if client and client[0] and not _is_loopback(client[0]):
-        return ""
+    is_near = not client or not client[0] or _is_loopback(client[0])
     for name, value in scope.get("headers", ()):
         if name.lower() == b"authorization":
             kind, _, secret = value.decode("latin-1").partition(" ")
-            return secret.strip() if kind.lower() == "bearer" else ""
+            secret = secret.strip() if kind.lower() == "bearer" else ""
+            return secret if is_near or secret.startswith(gate.PREFIX) else ""
     return ""
 
 
@@ -287,6 +293,19 @@ def _user_of_secret(secret: str) -> AbstractBaseUser | None:
         return None
     user: AbstractBaseUser | None = token.user
     return user
+
+
+def _user_of_access(secret: str, address: str) -> AbstractBaseUser | None:
+    """The owner of an access token, with no more rights than it has; None once it is revoked or over."""
+    rows = apps.get_model("accounts", "AccessToken").objects
+    now = timezone.now()
+    alive = rows.filter(sha256=hashlib.sha256(secret.encode()).hexdigest(), revoked_at=None, expires_at__gt=now)
+    token = alive.select_related("user").first()
+    if token is None:
+        return None
+    if token.last_used_at is None or now - token.last_used_at > USED_AT_MOST_EVERY:
+        rows.filter(pk=token.pk).update(last_used_at=now, last_used_from=address[:64])
+    return gate.narrow(token.user, None if token.rights is None else frozenset(token.rights))
 
 
 def _user_of_session(scope: Any) -> AbstractBaseUser | None:

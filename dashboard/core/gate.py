@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextvars import ContextVar
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
@@ -100,6 +100,30 @@ def use_policy(policy: Policy) -> Callable[[], None]:
     return restore
 
 
+PREFIX: Final = "berth_"  # what access tokens begin with, so that people and scanners know one
+# Whatever rights an access token has, it needs these to come in at all. They give nothing by themselves.
+DOOR_RIGHTS: Final = frozenset({Permission.COMMAND, Permission.LIVE, Permission.TRANSFER})
+_RIGHTS = "_berth_rights"  # an attribute of the person's object, which lives as long as a connection's look
+
+
+def narrow(user: AbstractBaseUser, rights: frozenset[str] | None) -> AbstractBaseUser:
+    """Have this object of a person stand for an access token of theirs: None is all rights but those about the account."""
+    held = frozenset(Permission) if rights is None else frozenset(one for one in Permission if one in rights)
+    setattr(user, _RIGHTS, (held - {Permission.OWN_ACCOUNT}) | DOOR_RIGHTS)
+    return user
+
+
+def is_narrowed(user: Requester) -> bool:
+    """Whether this person came by an access token."""
+    return user is not None and hasattr(_real(user), _RIGHTS)
+
+
+def within_token(user: Any, rights: frozenset[Permission]) -> frozenset[Permission]:  # Any: a person's row
+    """Of a person's rights those that the token has by which they came; all where they came as themselves."""
+    held: frozenset[Permission] | None = getattr(_real(user), _RIGHTS, None)
+    return rights if held is None else rights & held
+
+
 def allows(user: Requester, permission: Permission, obj: Any = None) -> bool:  # any model's row
     """Whether `user` may. Nobody who is not signed in and active may do anything."""
     note_asked()
@@ -109,6 +133,8 @@ def allows(user: Requester, permission: Permission, obj: Any = None) -> bool:  #
 def offers(user: Requester, permission: Permission, obj: Any = None) -> bool:  # any model's row
     """As `allows`, for deciding what a page shows: a frame that asked does not make up for a view that did not."""
     if user is None or not user.is_authenticated or not user.is_active:
+        return False
+    if not within_token(user, frozenset({Permission(permission)})):
         return False
     return _policy[0](_real(user), Permission(permission), obj)
 

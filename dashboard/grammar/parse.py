@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import networks, policies, quotas, requests, system, teams, volumes
+from dashboard.grammar import networks, policies, quotas, requests, system, teams, tokens, volumes
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -34,6 +34,7 @@ VERBS: dict[str, dict[str, Command]] = {
     "policy": policies.POLICY_BY_VERB,
     "quota": quotas.QUOTA_BY_VERB,
     "team": teams.TEAM_BY_VERB,
+    "token": tokens.TOKEN_BY_VERB,
     "user": teams.USER_BY_VERB,
 }
 

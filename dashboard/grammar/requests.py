@@ -27,6 +27,9 @@ from dashboard.grammar.teamrequests import (
     TeamRole,
     TeamRoles,
     TeamUse,
+    TokenCreate,
+    TokenList,
+    TokenRemove,
     UserActive,
     UserCreate,
     UserList,
@@ -439,6 +442,9 @@ Request = (
     | UserCreate
     | UserActive
     | UserReset
+    | TokenCreate
+    | TokenList
+    | TokenRemove
     | QuotaShow
     | QuotaSet
     | QuotaUnset

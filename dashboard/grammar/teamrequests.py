@@ -174,3 +174,24 @@ class QuotaUnset:
     team: str = ""
     user: str = ""
     everybody: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenCreate:
+    """`user` "" is oneself. `rights` None: all that the owner may."""
+
+    name: str
+    user: str = ""
+    days: int = 30
+    rights: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenList:
+    user: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRemove:
+    numbers: tuple[str, ...]

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 
-from dashboard.core.gate import Permission
+from dashboard.core.gate import Permission, within_token
 from dashboard.teams import scope
 from dashboard.teams.models import Membership, Team
 from dashboard.teams.rights import ASSIGNABLE, PERSONAL
@@ -18,11 +18,11 @@ _NONE: frozenset[Permission] = frozenset()
 def rights_in(user: Any, team_id: int | None) -> frozenset[Permission]:  # Any: a person's row
     """As they are now: nothing is remembered between two questions."""
     if scope.is_site_admin(user):
-        return frozenset(Permission)
+        return within_token(user, frozenset(Permission))
     if team_id is None:
         return _NONE
     found = Membership.objects.select_related("custom").filter(team_id=team_id, person_id=user.pk).first()
-    return _NONE if found is None else found.rights
+    return _NONE if found is None else within_token(user, found.rights)
 
 
 def by_team(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:  # any model's row

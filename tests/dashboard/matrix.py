@@ -53,6 +53,8 @@ ROUTES: dict[str, Route] = {
     "team-role-remove": write(404, "no-such-role"),
     "join": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "set-password": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
+    "token-create": Route({"POST": (IN, 400)}, data={"name": "", "days": "30"}),
+    "token-revoke": write(404, 999_999),
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
     "home": read(),
     "activity": read(),
@@ -184,6 +186,9 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     teamrequests.TeamCan: (Permission.TEAM_VIEW, ["team", "can", "haeun"]),
     teamrequests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
     teamrequests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
+    teamrequests.TokenCreate: (Permission.OWN_ACCOUNT, ["token", "create", "laptop"]),
+    teamrequests.TokenList: (Permission.OWN_ACCOUNT, ["token", "ls"]),
+    teamrequests.TokenRemove: (Permission.OWN_ACCOUNT, ["token", "rm", "1"]),
     teamrequests.QuotaShow: (Permission.TEAM_VIEW, ["quota", "show"]),
     teamrequests.QuotaSet: (Permission.SITE_ADMIN, ["quota", "set", "--team", "main", "--containers", "3"]),
     teamrequests.QuotaUnset: (Permission.SITE_ADMIN, ["quota", "unset", "--everybody"]),
@@ -239,4 +244,4 @@ OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
 # Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
-EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join"})
+EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join", "token-revoke"})
