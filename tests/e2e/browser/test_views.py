@@ -28,7 +28,7 @@ picture = pytest.mark.skipif(not PICTURES, reason="only when BERTH_SCREENSHOTS n
 
 STICKS_OUT = """() => {
   const width = document.documentElement.clientWidth;
-  const scrolls = '.xterm, .rows-wrap, .tabs-line, .code-block, .dock-tabs, .command-output, .skip, .offscreen';
+  const scrolls = '.xterm, .rows-wrap, .rights-wrap, .rail, .tabs-line, .code-block, .dock-tabs, .command-output, .skip, .offscreen';
   const out = [...document.querySelectorAll('body *')].filter((node) => {
     const box = node.getBoundingClientRect();
     return box.width > 0 && box.right > width + 1 && node.closest(scrolls) === null;
@@ -153,6 +153,9 @@ def addresses(ids, administrator) -> dict[str, str]:
     jobs = page.eval_on_selector_all("tr a.name", links)
     web = f"/containers/{ids['web']}/"
     administrator.command("docker volume create --label tier=db cargo")
+    administrator.command("berth team role watcher --allow image.view")
+    administrator.command("berth quota set --team main --memory 8g --containers 40")
+    administrator.command("berth team add harbour --role admin")
     page.locator(".dock-tab").get_by_role("button", name="Close").last.click()
     return {
         "home": "/", "catalog": "/catalog/", "image": next(to for text, to in images.items() if "nginx" in text),
@@ -162,6 +165,8 @@ def addresses(ids, administrator) -> dict[str, str]:
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
+        "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "policy": "/team/policy/",
+        "quotas": "/team/quotas/?person=", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "password": "/accounts/password/change/", "missing": "/nothing/",
     }  # fmt: skip
 
