@@ -240,6 +240,7 @@ INSTALLED_APPS = [
     "dashboard.accounts",
     "dashboard.teams",
     "dashboard.catalog",
+    "dashboard.imagepolicy",
     "dashboard.quotas",
     "dashboard.runpolicy",
     "dashboard.transfers",

@@ -10,6 +10,7 @@ from dashboard import gateway
 from dashboard.catalog.models import Image, Tag
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.imagepolicy.patterns import Name
 from dashboard.teams import scope
 
 _WHOLE_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}\Z")
@@ -100,3 +101,8 @@ def find_image(text: str) -> Image:
     if found is None:
         raise NoSuchImage(text if _PREFIX.match(text) and ":" not in text else gateway.parse(text).familiar)
     return found.image if isinstance(found, Tag) else found
+
+
+def names_of(image: Image) -> list[Name]:
+    """All that it is called here."""
+    return [Name(f"{tag.registry}/{tag.repository}", tag.tag, tag.digest) for tag in image.tags.all()]

@@ -18,6 +18,7 @@ from dashboard.catalog.lookup import (
 )
 from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.imagepolicy import services as imagepolicy
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 from dashboard.quotas import services as quotas
@@ -49,6 +50,7 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
         ReferenceInvalid: the name or the platform breaks its grammar; no job is made.
         Denied: `user` may not.
         QuotaRefused: too many within an hour.
+        ImageRefused: the team's list does not have it.
     """
     require(user, Permission.IMAGE_PULL)
     reference = gateway.parse(reference_text)
@@ -64,5 +66,12 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
             queue="images",
             team_id=team_id,
         )
+        imagepolicy.hold_pull(team_id, reference)
         quotas.hold(team_id, getattr(user, "pk", None), {"pulls": 1})
     return job
+
+
+def available(user: Requester) -> list[str]:
+    """What the list of the person's team names exactly and nobody has pulled yet: it can be run, and is fetched then."""
+    here = scope.current(user)
+    return [name for name in imagepolicy.available(None if here is None else here.pk) if resolve_local(name) is None]

@@ -42,6 +42,7 @@ def catalog(request: HttpRequest) -> HttpResponse:
     if part == "rows":
         return page(request, "catalog/rows.html", context)
     context["pulls"] = recent_pulls(request.session, request.user)
+    context["available"] = services.available(request.user)
     return page(request, "catalog/pulls.html" if part == "pulls" else "catalog/list.html", context)
 
 

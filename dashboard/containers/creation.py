@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.audit import services as audit
+from dashboard.catalog.lookup import names_of
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
 from dashboard.containers import enginerequest, happenings, mounting, networking, ports, runrules, usage
@@ -29,6 +30,7 @@ from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.hostflags import HOST
 from dashboard.grammar.ports import MOST_PORTS
 from dashboard.grammar.values import is_container_name, is_hostname
+from dashboard.imagepolicy import services as imagepolicy
 from dashboard.jobs.host import host_info
 from dashboard.teams import scope
 
@@ -52,6 +54,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
 
     Raises:
         NoSuchImage: pull it first.
+        ImageRefused: the team's list does not have it.
         NameTaken: 409.
         DashboardError: an option that cannot be; Docker's sentence where it has one.
         Denied: `user` may not.
@@ -61,6 +64,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     refuse_impossible(options, user)
     options = _with_layer_size(options)
     image = find_image(options.image)
+    imagepolicy.refuse_run(team_id, options.image, names_of(image))
     refuse_ports(user, image, options)
     _refuse_other_platform(image, options)
     command_shown = shown_command(image, options)

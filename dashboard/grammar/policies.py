@@ -2,15 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from dashboard.grammar import teamrequests
 from dashboard.grammar.commands import Command
-from dashboard.grammar.flags import Flag, Values, string
+from dashboard.grammar.errors import UsageError
+from dashboard.grammar.flags import Flag, Values, number, string, switch
 from dashboard.grammar.limitvalues import read_capability
 from dashboard.grammar.tables import Row, render_table
 
 NONE, ANY = "none", "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRuleLine:
+    number: int
+    pattern: str
+    kind: str
+    ends: str
+    giver: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequestLine:
+    number: int
+    image: str
+    person: str
+    reason: str
+    answer: str
+    said: str
+
+
+def render_image_rules(lines: Sequence[ImageRuleLine], format_text: str) -> str:
+    headers = {"ID": "ID", "Image": "IMAGE", "For": "FOR", "Ends": "ENDS", "MadeBy": "MADE BY"}
+    rows: list[Row] = [
+        {"ID": str(one.number), "Image": one.pattern, "For": one.kind, "Ends": one.ends, "MadeBy": one.giver}
+        for one in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
+
+
+def render_image_requests(lines: Sequence[ImageRequestLine], format_text: str) -> str:
+    names = ("ID", "Image", "User", "Reason", "Answer", "Said")
+    headers = {name: name.upper() for name in names}
+    rows: list[Row] = [
+        dict(zip(names, (str(one.number), one.image, one.person, one.reason, one.answer, one.said), strict=True))
+        for one in lines
+    ]
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
+
+
+def _build_images(values: Values, words: tuple[str, ...]) -> teamrequests.ImageRules:
+    if words and words[0] not in {"any", "listed"}:
+        msg = f"'any' or 'listed', not '{words[0]}'"
+        raise UsageError(msg)
+    listed = words[0] == "listed" if words else None
+    return teamrequests.ImageRules(team=values.get("team", ""), listed=listed, format=values.get("format", ""))
 
 
 def _names(read: Callable[[str], str] = str, *, has_any: bool = False) -> Callable[[str], object]:
@@ -94,4 +142,78 @@ POLICY_COMMANDS: tuple[Command, ...] = (
         most=0,
     ),
 )
-POLICY_BY_VERB = {command.name: command for command in POLICY_COMMANDS}
+_ONCE = switch("once", text="For one pull; what it brings may be run from then on")
+_DAYS = number("days", text="For how many days")
+IMAGE_COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="allow",
+        usage="[OPTIONS] IMAGE [IMAGE...]",
+        about="Put images on a team's list: ubuntu, ubuntu:22.04, ghcr.io/team/*",
+        build=lambda v, w: teamrequests.ImageAllow(
+            patterns=w, team=v.get("team", ""), once=v.get("once", False), days=v.get("days")
+        ),
+        flags=(_TEAM, _ONCE, _DAYS),
+        least=1,
+    ),
+    Command(
+        name="approve",
+        usage="[OPTIONS] REQUEST",
+        about="Approve a request for an image",
+        build=lambda v, w: teamrequests.ImageDecide(
+            number=w[0],
+            approve=True,
+            team=v.get("team", ""),
+            once=v.get("once", False),
+            days=v.get("days"),
+            said=v.get("say", ""),
+        ),
+        flags=(_TEAM, _ONCE, _DAYS, string("say", text="What the person who asked is told")),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="ask",
+        usage="[OPTIONS] IMAGE",
+        about="Ask for an image that the team's list does not have",
+        build=lambda v, w: teamrequests.ImageAsk(image=w[0], reason=v.get("reason", ""), team=v.get("team", "")),
+        flags=(_TEAM, string("reason", text="Why it is needed")),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="disallow",
+        usage="[OPTIONS] RULE [RULE...]",
+        about="Take rules off a team's list of images, by their ids",
+        build=lambda v, w: teamrequests.ImageDisallow(numbers=w, team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=1,
+    ),
+    Command(
+        name="images",
+        usage="[OPTIONS] [any|listed]",
+        about="Show which images a team may have, or say so: any, or those of its list",
+        build=_build_images,
+        flags=(_TEAM, _FORMAT),
+        most=1,
+    ),
+    Command(
+        name="refuse",
+        usage="[OPTIONS] REQUEST",
+        about="Refuse a request for an image",
+        build=lambda v, w: teamrequests.ImageDecide(
+            number=w[0], approve=False, team=v.get("team", ""), said=v.get("say", "")
+        ),
+        flags=(_TEAM, string("say", text="What the person who asked is told")),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="requests",
+        usage="[OPTIONS]",
+        about="List requests for images: all for who decides, else one's own",
+        build=lambda v, _w: teamrequests.ImageRequests(team=v.get("team", ""), format=v.get("format", "")),
+        flags=(_TEAM, _FORMAT),
+        most=0,
+    ),
+)
+POLICY_BY_VERB = {command.name: command for command in (*POLICY_COMMANDS, *IMAGE_COMMANDS)}

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.teamrequests import (
+    ImageAllow,
+    ImageAsk,
+    ImageDecide,
+    ImageDisallow,
+    ImageRequests,
+    ImageRules,
     PolicySet,
     PolicyShow,
     PolicyUnset,
@@ -448,6 +454,12 @@ Request = (
     | QuotaShow
     | QuotaSet
     | QuotaUnset
+    | ImageRules
+    | ImageAllow
+    | ImageDisallow
+    | ImageAsk
+    | ImageRequests
+    | ImageDecide
     | PolicyShow
     | PolicySet
     | PolicyUnset

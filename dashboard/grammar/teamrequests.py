@@ -195,3 +195,51 @@ class TokenList:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRemove:
     numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRules:
+    """`listed` None only shows; else whether a team has only what its list names."""
+
+    team: str = ""
+    listed: bool | None = None
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAllow:
+    patterns: tuple[str, ...]
+    team: str = ""
+    once: bool = False
+    days: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDisallow:
+    """`numbers`: of rules, as `ImageRules` prints them."""
+
+    numbers: tuple[str, ...]
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAsk:
+    image: str
+    reason: str
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageRequests:
+    team: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDecide:
+    number: str
+    approve: bool
+    team: str = ""
+    once: bool = False
+    days: int | None = None
+    said: str = ""

@@ -13,9 +13,11 @@ from django.utils.translation import gettext_lazy as _
 
 from dashboard.accounts.models import Preferences
 from dashboard.core.gate import Permission, Requester, offers
+from dashboard.imagepolicy.services import waiting_count
 from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.pages.activity import UNASKED, of_team
 from dashboard.pages.words import WORDS
+from dashboard.teams import scope
 from dashboard.teams.views import choices
 
 NAVIGATION = (
@@ -76,8 +78,18 @@ def is_in_the_clear(request: HttpRequest) -> bool:
         return host != "localhost" and not host.endswith(".localhost")
 
 
+def _waiting_requests(request: HttpRequest) -> int:
+    """Requests for images that somebody who decides in the current team has not answered."""
+    user = getattr(request, "user", None)
+    here = scope.current(user)
+    if here is None or not offers(user, Permission.TEAM_MANAGE, here):
+        return 0
+    return waiting_count(here)
+
+
 def frame(request: HttpRequest) -> dict[str, object]:
     return {
+        "waiting_requests": SimpleLazyObject(lambda: _waiting_requests(request)),
         "frame_template": _frame_template(request),
         "is_in_the_clear": is_in_the_clear(request),
         "navigation": _navigation(request),

@@ -122,7 +122,16 @@ def _bare(path: Path) -> list[str]:
 
 
 # Docker's own lines and names as examples in empty fields; a made-up name that is typed as it is.
-EXAMPLES = {"centos:7", "haeun minsu", "watcher", "docker run -i -t ubuntu:14.04", "NAME", "· Berth"}
+EXAMPLES = {
+    "centos:7",
+    "haeun minsu",
+    "watcher",
+    "postgres:16",
+    "ubuntu:22.04",
+    "docker run -i -t ubuntu:14.04",
+    "NAME",
+    "· Berth",
+}
 
 
 @pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: str(path.relative_to(ROOT / "dashboard" / "templates")))

@@ -175,38 +175,42 @@ def test_a_visitor_signs_in_has_a_terminal_and_carries_files(registry, visitor, 
             berth
         )
 
-        secret = berth.ok("token", "create", "--user", "haeun", "laptop").strip()
-        environment = {
-            "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "BERTH_TOKEN": secret, "SSL_CERT_FILE": str(certificate)
-        }  # fmt: skip
-        remote = [*inside, str(ROOT / "script" / "berth"), "--host", url]
-        with Person([*remote, "run", "-it", "--name", "shell", "ubuntu:14.04"], environment) as person:
-            person.expect(r"root@[0-9a-f]{12}:/# ")
-            person.type("echo it-$((6*7))\n")
-            person.expect("\nit-42\n")
-            person.resize(33, 101)
-            person.type("stty size\n")
-            person.expect("\n33 101\n")
-            person.type("exit 4\n")
-            assert person.exit_code() == 4
-        noise = secrets.token_bytes(20_000_000)
-        (tmp_path / "noise").write_bytes(noise)
-        done = subprocess.run(
-            [*remote, "cp", str(tmp_path / "noise"), "shell:/noise"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done
-        berth.ok("start", "shell")
-        assert berth.ok("exec", "shell", "sha256sum", "/noise").split()[0] == hashlib.sha256(noise).hexdigest()
-        unknown = environment | {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
-        refused = subprocess.run([*remote, "ps"], env=unknown, capture_output=True, text=True, check=False)
-        assert "is not to be trusted" in refused.stderr
-        stranger = environment | {"BERTH_TOKEN": "berth_" + "x" * 43}
-        refused = subprocess.run([*remote, "ps"], env=stranger, capture_output=True, text=True, check=False)
-        assert (refused.returncode != 0, "Sign in first." in refused.stderr) == (True, True), refused
+        _use_the_command_line(berth, inside, url, certificate, tmp_path)
+
+
+def _use_the_command_line(berth: Berth, inside: list[str], url: str, certificate: Path, folder: Path) -> None:
+    secret = berth.ok("token", "create", "--user", "haeun", "laptop").strip()
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(folder), "BERTH_TOKEN": secret, "SSL_CERT_FILE": str(certificate)
+    }  # fmt: skip
+    remote = [*inside, str(ROOT / "script" / "berth"), "--host", url]
+    with Person([*remote, "run", "-it", "--name", "shell", "ubuntu:14.04"], environment) as person:
+        person.expect(r"root@[0-9a-f]{12}:/# ")
+        person.type("echo it-$((6*7))\n")
+        person.expect("\nit-42\n")
+        person.resize(33, 101)
+        person.type("stty size\n")
+        person.expect("\n33 101\n")
+        person.type("exit 4\n")
+        assert person.exit_code() == 4
+    noise = secrets.token_bytes(20_000_000)
+    (folder / "noise").write_bytes(noise)
+    done = subprocess.run(
+        [*remote, "cp", str(folder / "noise"), "shell:/noise"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done
+    berth.ok("start", "shell")
+    assert berth.ok("exec", "shell", "sha256sum", "/noise").split()[0] == hashlib.sha256(noise).hexdigest()
+    unknown = environment | {"SSL_CERT_FILE": "/etc/ssl/certs/ca-certificates.crt"}
+    refused = subprocess.run([*remote, "ps"], env=unknown, capture_output=True, text=True, check=False)
+    assert "is not to be trusted" in refused.stderr
+    stranger = environment | {"BERTH_TOKEN": "berth_" + "x" * 43}
+    refused = subprocess.run([*remote, "ps"], env=stranger, capture_output=True, text=True, check=False)
+    assert (refused.returncode != 0, "Sign in first." in refused.stderr) == (True, True), refused
 
 
 def _set_password(berth: Berth) -> None:

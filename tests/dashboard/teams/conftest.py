@@ -11,6 +11,7 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from dashboard.containers.models import Container, Exec
+from dashboard.imagepolicy.models import ImageRequest, ImageRule
 from dashboard.jobs.models import Job, JobState
 from dashboard.networks.models import Network
 from dashboard.teams.models import Invitation, Role
@@ -43,6 +44,8 @@ def things_of(team, image, number: int) -> SimpleNamespace:
         team=team, giver=member, sha256=f"{number}d" * 32, role="viewer", most_uses=3,
         expires_at=timezone.now() + timedelta(days=1), note="secret-note",
     )  # fmt: skip
+    rule = ImageRule.objects.create(team=team, pattern="docker.io/library/secret")
+    wish = ImageRequest.objects.create(team=team, requester=member, reference="secret:1", reason="secret")
     return SimpleNamespace(
         team=team,
         container=container,
@@ -59,6 +62,8 @@ def things_of(team, image, number: int) -> SimpleNamespace:
             "member": (member.username,),
             "invitation": (invitation.pk,),
             "role": (role.name,),
+            "rule": (rule.pk,),
+            "request": (wish.pk,),
         },
     )
 

@@ -18,6 +18,8 @@ UNKNOWN = {
     "member": ("nobody",),
     "invitation": (999_999,),
     "role": ("no-such-role",),
+    "rule": (999_999,),
+    "request": (999_999,),
 }
 
 

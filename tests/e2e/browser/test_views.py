@@ -153,6 +153,7 @@ def addresses(ids, administrator) -> dict[str, str]:
     jobs = page.eval_on_selector_all("tr a.name", links)
     web = f"/containers/{ids['web']}/"
     administrator.command("docker volume create --label tier=db cargo")
+    administrator.command("berth policy allow nginx postgres:16")
     administrator.command("berth team role watcher --allow image.view")
     administrator.command("berth quota set --team main --memory 8g --containers 40")
     administrator.command("berth team add harbour --role admin")
@@ -165,7 +166,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
-        "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "policy": "/team/policy/",
+        "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "policy": "/team/policy/",
         "quotas": "/team/quotas/?person=", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "password": "/accounts/password/change/", "missing": "/nothing/",
     }  # fmt: skip

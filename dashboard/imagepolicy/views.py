@@ -1,0 +1,95 @@
+"""The page of a team's images: its list, requests, and the answers."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from dashboard.core.gate import Permission, offers, require
+from dashboard.core.render import is_htmx, page
+from dashboard.imagepolicy import services
+from dashboard.imagepolicy.models import Answer
+from dashboard.teams.joining import number_of
+from dashboard.teams.views import frame_of, here
+
+SHOWN = 100
+
+
+def _changed(request: HttpRequest) -> HttpResponse:
+    if is_htmx(request):
+        return HttpResponse(headers={"HX-Redirect": reverse("team-images")})
+    return redirect("team-images")
+
+
+def _days(request: HttpRequest) -> int | None:
+    text = request.POST.get("days", "").strip()
+    return number_of(text) if text else None
+
+
+@require_safe
+def images(request: HttpRequest) -> HttpResponse:
+    """Which images the team may have, what was asked for, and the form to ask."""
+    team = here(request)
+    require(request.user, Permission.TEAM_VIEW, team)
+    asked = list(services.requests_of(request.user, team)[:SHOWN])
+    context = frame_of(request, team, "images") | {
+        "listed": services.is_listed(team.pk),
+        "rules": services.rules(request.user, team),
+        "waiting": [one for one in asked if one.answer == Answer.PENDING],
+        "decided": [one for one in asked if one.answer != Answer.PENDING],
+        "may_ask": offers(request.user, Permission.IMAGE_PULL, team),
+        "wanted": request.GET.get("ask", "")[:600],
+    }
+    return page(request, "teams/images.html", context)
+
+
+@require_POST
+def set_listed(request: HttpRequest) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.TEAM_MANAGE, team)
+    services.set_listed(request.user, team, listed=request.POST.get("listed") == "1")
+    return _changed(request)
+
+
+@require_POST
+def allow(request: HttpRequest) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.TEAM_MANAGE, team)
+    services.add_rule(request.user, team, request.POST.get("image", ""), days=_days(request))
+    return _changed(request)
+
+
+@require_POST
+def disallow(request: HttpRequest, number: int) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.TEAM_MANAGE, team)
+    services.remove_rule(request.user, team, number)
+    return _changed(request)
+
+
+@require_POST
+def ask(request: HttpRequest) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.IMAGE_PULL, team)
+    services.ask(request.user, team, request.POST.get("image", ""), request.POST.get("reason", ""))
+    return _changed(request)
+
+
+@require_POST
+def decide(request: HttpRequest, number: int) -> HttpResponse:
+    """The button says which: `tag`, `once` or `refuse`."""
+    team = here(request)
+    require(request.user, Permission.TEAM_MANAGE, team)
+    how = request.POST.get("how", "")
+    services.decide(
+        request.user,
+        team,
+        number,
+        approve=how in {"tag", "once"},
+        once=how == "once",
+        days=_days(request),
+        said=request.POST.get("said", ""),
+    )
+    return _changed(request)
