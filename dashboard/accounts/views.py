@@ -21,7 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.accounts import access, tokens
+from dashboard.accounts import access, signins, tokens
 from dashboard.accounts.forms import NewAccountForm, PreferencesForm
 from dashboard.accounts.models import Preferences
 from dashboard.audit import services as audit
@@ -84,6 +84,7 @@ def _shown(request: HttpRequest, form: PreferencesForm, *, status: int = 200, se
     person = cast("User", request.user)
     context = {
         "form": form,
+        "sign_ins": signins.of(person, request.session.session_key),
         "tokens": access.tokens_of(person, person),
         "choices": [(name, words) for name, (words, _rights) in TOKEN_RIGHTS.items()],
         "secret": secret,
@@ -107,12 +108,31 @@ def create_token(request: HttpRequest) -> HttpResponse:
 
 
 @require_POST
-def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
+def end_sign_in(request: HttpRequest, number: int) -> HttpResponse:
+    """One of one's own, on a device that is not at hand."""
     require(request.user, Permission.OWN_ACCOUNT)
-    access.revoke(request.user, number)
+    signins.end(cast("User", request.user), number)
+    return _again(request)
+
+
+@require_POST
+def end_other_sign_ins(request: HttpRequest) -> HttpResponse:
+    require(request.user, Permission.OWN_ACCOUNT)
+    signins.end_others(cast("User", request.user), request.session.session_key)
+    return _again(request)
+
+
+def _again(request: HttpRequest) -> HttpResponse:
     if request.headers.get("HX-Request") == "true":
         return HttpResponse(headers={"HX-Redirect": reverse("preferences")})
     return redirect("preferences")
+
+
+@require_POST
+def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
+    require(request.user, Permission.OWN_ACCOUNT)
+    access.revoke(request.user, number)
+    return _again(request)
 
 
 @never_cache
@@ -153,5 +173,6 @@ def change_password(request: HttpRequest) -> HttpResponse:
         changed = form.save()
         audit.record("change-password", person, target=person.username)
     update_session_auth_hash(request, changed)
+    signins.note(request)
     messages.success(request, _("The password is changed. Everywhere else you are signed out."))
     return redirect("preferences")

@@ -59,6 +59,8 @@ ROUTES: dict[str, Route] = {
     "team-role-remove": write(404, "no-such-role"),
     "join": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "set-password": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
+    "sign-ins-end": write(302),
+    "sign-in-end": write(404, 999_999),
     "token-create": Route({"POST": (IN, 400)}, data={"name": "", "days": "30"}),
     "token-revoke": write(404, 999_999),
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
@@ -258,4 +260,4 @@ OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
 # Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
-EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join", "token-revoke"})
+EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join", "token-revoke", "sign-in-end"})
