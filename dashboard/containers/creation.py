@@ -203,7 +203,9 @@ def _refuse_host_users(options: ContainerOptions) -> None:
             "This host does not allow containers without a user namespace (--userns host): root in one would be root of"
             " the host. Its administrator can, in /etc/berth/engine.toml (userns_host = true)."
         )
-        raise DashboardError(msg, status=403)
+        refused = DashboardError(msg, status=403)
+        refused.is_refusal = True
+        raise refused
 
 
 def refuse_ports(user: Requester, image: Image, options: ContainerOptions) -> None:

@@ -97,7 +97,10 @@ def refuse_unfit(options: ContainerOptions) -> None:
         if options.stop_signal:
             gateway.parse_signal(options.stop_signal)
     except gateway.EngineError as error:
-        raise DashboardError(str(error), status=400) from error
+        refused = DashboardError(str(error), status=400)
+        access = access_of(options)
+        refused.is_refusal = has_host_users(options) or bool(access.namespaces or access.devices)  # worth knowing of
+        raise refused from error
 
 
 def labels_of(image_config: dict[str, object], options: ContainerOptions) -> dict[str, str]:
