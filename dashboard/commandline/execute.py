@@ -106,6 +106,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TeamRevoke: teaming.revoke,
     teamrequests.TeamImport: teaming.take_in,
     teamrequests.TeamCan: teaming.can,
+    teamrequests.TeamTransfer: teaming.transfer,
     teamrequests.TokenCreate: admitting.create,
     teamrequests.TokenList: admitting.listing,
     teamrequests.TokenRemove: admitting.remove,

@@ -9,6 +9,7 @@ from django.db.models import Count
 
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
+from dashboard.containers import owning
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.grammar import teamrequests
@@ -223,6 +224,19 @@ async def can(console: Console, request: teamrequests.TeamCan) -> int:
     lines, text = await console.call(look)
     await console.line(text)
     return 0 if request.permission == "" or all(line.is_given for line in lines) else 1
+
+
+async def transfer(console: Console, request: teamrequests.TeamTransfer) -> int:
+    """One line: how many of each kind."""
+
+    def act() -> str:
+        team = team_of(console, request.team)
+        require(console.user, Permission.TEAM_MANAGE, team)
+        giver, taker = services.find_person(request.giver), services.find_person(request.taker)
+        moved = owning.transfer(console.user, team, giver, taker)
+        return ", ".join(f"{count} {name}" for name, count in moved.items())
+
+    return await _text(console, act)
 
 
 async def people(console: Console, request: teamrequests.UserList) -> int:

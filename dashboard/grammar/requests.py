@@ -32,6 +32,7 @@ from dashboard.grammar.teamrequests import (
     TeamRevoke,
     TeamRole,
     TeamRoles,
+    TeamTransfer,
     TeamUse,
     TokenCreate,
     TokenList,
@@ -444,6 +445,7 @@ Request = (
     | TeamRoles
     | TeamRemoveRole
     | TeamCan
+    | TeamTransfer
     | UserList
     | UserCreate
     | UserActive

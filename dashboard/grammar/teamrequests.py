@@ -243,3 +243,12 @@ class ImageDecide:
     once: bool = False
     days: int | None = None
     said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamTransfer:
+    """All that is `giver`'s in the team becomes `taker`'s."""
+
+    giver: str
+    taker: str
+    team: str = ""

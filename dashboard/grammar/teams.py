@@ -277,6 +277,15 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         most=1,
     ),
     Command(
+        name="transfer",
+        usage="[OPTIONS] FROM TO",
+        about="Give what is somebody's in a team to somebody else in it",
+        build=lambda v, w: teamrequests.TeamTransfer(giver=w[0], taker=w[1], team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=2,
+        most=2,
+    ),
+    Command(
         name="use",
         usage="TEAM",
         about="Work in a team from now on ('all', for site administrators: in all of them)",

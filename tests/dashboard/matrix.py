@@ -192,6 +192,7 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     teamrequests.TeamRevoke: (Permission.TEAM_MANAGE, ["team", "revoke", "1"]),
     teamrequests.TeamImport: (Permission.TEAM_MANAGE, ["team", "import", "haeun", "newcomer"]),
     teamrequests.TeamCan: (Permission.TEAM_VIEW, ["team", "can", "haeun"]),
+    teamrequests.TeamTransfer: (Permission.TEAM_MANAGE, ["team", "transfer", "minsu", "haeun"]),
     teamrequests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
     teamrequests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
     teamrequests.TokenCreate: (Permission.OWN_ACCOUNT, ["token", "create", "laptop"]),
