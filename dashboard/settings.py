@@ -17,6 +17,7 @@
 # BERTH_RUNC           /usr/sbin/runc                 other builds of the three
 # BERTH_CONMON         /usr/bin/conmon
 # BERTH_AARDVARK       /usr/lib/podman/aardvark-dns
+# BERTH_POLICY         /etc/berth/engine.toml         what the host forbids, root's alone to write (docs/security.md)
 # BERTH_DEFAULT_MEMORY 2g                             limits of a container that names none
 # BERTH_DEFAULT_CPUS   2
 # BERTH_DEFAULT_PIDS   512
@@ -134,6 +135,7 @@ BERTH_PUBLISH_ADDRESS = _ipv4("BERTH_PUBLISH_ADDRESS", "127.0.0.1")
 BERTH_RUNC = Path(os.environ.get("BERTH_RUNC") or "/usr/sbin/runc")
 BERTH_CONMON = Path(os.environ.get("BERTH_CONMON") or "/usr/bin/conmon")
 BERTH_AARDVARK = Path(os.environ.get("BERTH_AARDVARK") or "/usr/lib/podman/aardvark-dns")
+BERTH_POLICY = Path(os.environ.get("BERTH_POLICY") or "/etc/berth/engine.toml")
 
 
 def _number(name: str, default: int) -> int:

@@ -12,6 +12,7 @@ import pytest
 from tests.support.examples import examples
 
 os.environ.setdefault("BERTH_TESTING", "unit")
+os.environ.setdefault("BERTH_POLICY", "/nonexistent/engine.toml")  # not this host's
 os.environ.setdefault("DATABASE_URL", "sqlite:////tmp/berth-unit-tests.sqlite3")
 
 # An example's 200 ms are no claim of ours, and a busy machine takes longer for any; a claim about time says its own.

@@ -35,6 +35,7 @@ def _config(key: str) -> EngineConfig:
         runc=settings.BERTH_RUNC,
         conmon=settings.BERTH_CONMON,
         aardvark=settings.BERTH_AARDVARK,
+        policy_file=settings.BERTH_POLICY,
         ids=IdPool(base=settings.BERTH_ID_BASE, ranges=settings.BERTH_ID_RANGES),
         limits=Limits(**settings.BERTH_LIMITS),
         pull_parallel=settings.BERTH_PULL_PARALLEL,

@@ -25,6 +25,7 @@ def temporary_engine(**settings) -> Iterator[EngineConfig]:
     place = Path(tempfile.mkdtemp(prefix="berth-test-"))
     place.chmod(0o711)
     settings = {"uid": NOBODY, "gid": NOBODY, **settings}
+    settings.setdefault("policy_file", place / "etc" / "engine.toml")  # not this host's
     config = EngineConfig(data=place / "data", run_parent=place / "run", **settings)
     for folder in (config.data, config.run_parent, config.run, config.layers, config.containers, config.incoming):
         folder.mkdir(mode=0o711, exist_ok=True)

@@ -100,6 +100,7 @@ class BerthServer:
             "BERTH_MIRRORS": mirrors,
             "BERTH_PLAIN_HTTP": plain,
             "BERTH_RESERVE": "64m",
+            "BERTH_POLICY": str(self.data.parent / "etc" / "engine.toml"),  # not this host's
             "NO_PROXY": "127.0.0.1,localhost",
         }
         return kept | own | self.settings

@@ -42,6 +42,7 @@ def shown() -> dict:
         BERTH_RUNC="/opt/runc",
         BERTH_CONMON="/opt/conmon",
         BERTH_AARDVARK="/opt/aardvark-dns",
+        BERTH_POLICY="/opt/engine.toml",
         BERTH_MIRRORS="docker.io=http://127.0.0.1:5000/, ghcr.io=https://mirror.example",
         BERTH_PLAIN_HTTP="127.0.0.1:5000, registry.lan:80",
         BERTH_DEFAULT_MEMORY="512m",
@@ -62,7 +63,7 @@ def shown() -> dict:
 def test_places_programs_and_network_reach_the_engine(shown):
     config = shown["config"]
     assert (config["data"], config["runc"], config["conmon"]) == ("/srv/berth", "/opt/runc", "/opt/conmon")
-    assert config["aardvark"] == "/opt/aardvark-dns"
+    assert (config["aardvark"], config["policy_file"]) == ("/opt/aardvark-dns", "/opt/engine.toml")
     assert (shown["network"], shown["first"]) == ("10.77.0.0/24", "10.77.0.2")
     assert config["pull_parallel"] == 7
     assert config["ids"] == {"base": 300_000, "ranges": 9}
