@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from allauth.usersessions.models import UserSession
+from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
+from django.db import transaction
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -97,19 +100,28 @@ def end(person: User, number: int) -> None:
     row = UserSession.objects.filter(user=person, pk=number).first()
     if row is None:
         raise NotFound(_("That sign-in is over already."))
-    _end(person, [row])
+    _end(person, [row.session_key])
 
 
 def end_others(person: User, session_key: str | None) -> int:
     """Everywhere but here; how many those were."""
-    rows = list(UserSession.objects.filter(user=person).exclude(session_key=session_key or ""))
-    _end(person, rows)
-    return len(rows)
+    noted = UserSession.objects.filter(user=person).exclude(session_key=session_key or "")
+    keys = {row.session_key for row in noted} | _keys_of(person, but=session_key)
+    _end(person, keys)
+    return len(keys)
 
 
-def _end(person: User, rows: list[Any]) -> None:  # Any: allauth's rows, which have no types
-    for row in rows:
-        row.end()
-    if rows:
-        audit.record("end-sign-ins", person, target=person.username, parameters={"count": len(rows)})
-        rights_changed([person.pk])  # open connections look at once, and find their session gone
+def _keys_of(person: User, *, but: str | None) -> set[str]:
+    """Of all sessions, those as this person: also ones that nobody has used since places began to be noted."""
+    alive = Session.objects.filter(expire_date__gt=timezone.now()).exclude(session_key=but or "")
+    return {one.session_key for one in alive.iterator() if one.get_decoded().get(SESSION_KEY) == str(person.pk)}
+
+
+def _end(person: User, keys: Collection[str]) -> None:
+    if not keys:
+        return
+    with transaction.atomic():
+        Session.objects.filter(session_key__in=keys).delete()
+        UserSession.objects.filter(session_key__in=keys).delete()
+        audit.record("end-sign-ins", person, target=person.username, parameters={"count": len(keys)})
+    rights_changed([person.pk])  # open connections look at once, and find their session gone

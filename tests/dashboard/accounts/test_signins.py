@@ -54,6 +54,13 @@ def test_everywhere_else_ends_at_once_and_here_stays(haeun):
     assert Entry.objects.get(action="end-sign-ins").parameters == {"count": 3}
 
 
+def test_one_from_before_places_were_noted_ends_too(haeun):
+    here, forgotten = signed_in(FIREFOX), signed_in(PHONE, "192.0.2.9")
+    UserSession.objects.filter(ip="192.0.2.9").delete()
+    here.post(reverse("sign-ins-end"))
+    assert (is_in(here), is_in(forgotten)) == (True, False)
+
+
 def test_nobody_ends_or_sees_anybody_elses(haeun):
     User.objects.create_user("minsu", password=SECRET)
     here, other = signed_in(FIREFOX), signed_in(PHONE, "192.0.2.9", name="minsu")
