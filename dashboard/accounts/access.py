@@ -17,11 +17,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard.accounts.models import AccessToken
-from dashboard.accounts.tokens import hashed, new_secret
 from dashboard.audit import services as audit
-from dashboard.core.errors import DashboardError, NotFound
+from dashboard.core.errors import DashboardError, NotFound, Refused
 from dashboard.core.events import rights_changed
 from dashboard.core.gate import PREFIX, Permission, Requester, is_narrowed, require
+from dashboard.core.secrets import hashed, new_secret
 
 MOST_DAYS: Final = 366
 MOST_OF_PERSON: Final = 50
@@ -70,14 +70,10 @@ def refuse_narrowed(user: Requester) -> None:
     """Who came by a token changes nothing about accounts.
 
     Raises:
-        DashboardError: 403.
+        Refused
     """
     if is_narrowed(user):
-        error = DashboardError(
-            _("This cannot be done with an access token. Sign in, or use the host's own command line."), status=403
-        )
-        error.is_refusal = True
-        raise error
+        raise Refused(_("This cannot be done with an access token. Sign in, or use the host's own command line."))
 
 
 def _is_own(user: Requester, owner: User) -> bool:

@@ -1,9 +1,7 @@
-"""Secrets that let somebody in. The database keeps sha256 of them: 256 random bits need no slow hash (WEB-09, WEB-11)."""
+"""Secrets of the first administrator and of the host's own command line."""
 
 from __future__ import annotations
 
-import hashlib
-import secrets
 from datetime import timedelta
 from typing import Final
 
@@ -17,20 +15,12 @@ from django.utils.translation import gettext as _
 from dashboard.accounts.models import Token
 from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
+from dashboard.core.secrets import hashed, new_secret
 
 SETUP: Final = "setup"
 HOST: Final = "host"
 HOST_USER: Final = "host-root"
 SETUP_LIFE = timedelta(hours=24)
-_BYTES = 32
-
-
-def new_secret() -> str:
-    return secrets.token_urlsafe(_BYTES)
-
-
-def hashed(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def has_administrator() -> bool:

@@ -13,7 +13,6 @@ from django.contrib.auth.forms import PasswordChangeForm
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
@@ -25,8 +24,10 @@ from dashboard.accounts import access, signins, tokens
 from dashboard.accounts.forms import NewAccountForm, PreferencesForm
 from dashboard.accounts.models import Preferences
 from dashboard.audit import services as audit
-from dashboard.core.errors import NotFound
+from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Permission, require
+from dashboard.core.numbers import whole_number
+from dashboard.core.render import shown_anew
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -99,10 +100,12 @@ def create_token(request: HttpRequest) -> HttpResponse:
     """An access token, shown this once."""
     require(request.user, Permission.OWN_ACCOUNT)
     person = cast("User", request.user)
-    days = request.POST.get("days", "")
-    _words, rights = TOKEN_RIGHTS.get(request.POST.get("rights", ""), TOKEN_RIGHTS["all"])
-    number = int(days) if days.isascii() and days.isdecimal() and len(days) < 5 else 0
-    _made, secret = access.make(person, person, request.POST.get("name", ""), days=number, rights=rights)
+    chosen = TOKEN_RIGHTS.get(request.POST.get("rights", ""))
+    if chosen is None:
+        raise DashboardError(_("Choose what the token may do."))
+    _words, rights = chosen
+    days = whole_number(request.POST.get("days", "").strip())
+    _made, secret = access.make(person, person, request.POST.get("name", ""), days=days, rights=rights)
     mine = Preferences.objects.filter(user=person).first() or Preferences(user_id=person.pk)
     return _shown(request, PreferencesForm(instance=mine), secret=secret)
 
@@ -112,27 +115,21 @@ def end_sign_in(request: HttpRequest, number: int) -> HttpResponse:
     """One of one's own, on a device that is not at hand."""
     require(request.user, Permission.OWN_ACCOUNT)
     signins.end(cast("User", request.user), number)
-    return _again(request)
+    return shown_anew(request, "preferences")
 
 
 @require_POST
 def end_other_sign_ins(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.OWN_ACCOUNT)
     signins.end_others(cast("User", request.user), request.session.session_key)
-    return _again(request)
-
-
-def _again(request: HttpRequest) -> HttpResponse:
-    if request.headers.get("HX-Request") == "true":
-        return HttpResponse(headers={"HX-Redirect": reverse("preferences")})
-    return redirect("preferences")
+    return shown_anew(request, "preferences")
 
 
 @require_POST
 def revoke_token(request: HttpRequest, number: int) -> HttpResponse:
     require(request.user, Permission.OWN_ACCOUNT)
     access.revoke(request.user, number)
-    return _again(request)
+    return shown_anew(request, "preferences")
 
 
 @never_cache
@@ -149,9 +146,7 @@ def preferences(request: HttpRequest) -> HttpResponse:
     form.save()
     with translation.override(mine.language or translation.get_language_from_request(request)):
         messages.success(request, _("Saved."))
-    if request.headers.get("HX-Request") == "true":  # language and theme are of the whole page, not of its main part
-        return HttpResponse(headers={"HX-Redirect": reverse("preferences")})
-    return redirect("preferences")
+    return shown_anew(request, "preferences")  # language and theme are of the whole page, not of its main part
 
 
 @sensitive_post_parameters("old_password", "new_password1", "new_password2")

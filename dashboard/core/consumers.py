@@ -15,8 +15,6 @@ a connection that was accepted, so refusals accept first and send nothing else b
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import hmac
 import ipaddress
 import json
 import logging
@@ -39,6 +37,7 @@ from django.utils import timezone, translation
 from dashboard.core import events, gate
 from dashboard.core.arrival import arrived
 from dashboard.core.language import language_for
+from dashboard.core.secrets import hashed
 from dashboard.core.sentences import translated
 
 UNAUTHENTICATED, DENIED, UNKNOWN, TOO_BIG, TOO_MANY, BROKEN = 4401, 4403, 4404, 4413, 4429, 4500
@@ -285,9 +284,8 @@ def _is_loopback(host: str) -> bool:
 
 def _user_of_secret(secret: str) -> AbstractBaseUser | None:
     """The host's root, who acts as a site administrator; None for a secret that is unknown or has run out."""
-    hashed = hashlib.sha256(secret.encode()).hexdigest()
-    token = apps.get_model("accounts", "Token").objects.filter(purpose="host", sha256=hashed).first()
-    if token is None or not hmac.compare_digest(token.sha256, hashed):
+    token = apps.get_model("accounts", "Token").objects.filter(purpose="host", sha256=hashed(secret)).first()
+    if token is None:
         return None
     if token.expires_at is not None and token.expires_at <= timezone.now():
         return None
@@ -299,7 +297,7 @@ def _user_of_access(secret: str, address: str) -> AbstractBaseUser | None:
     """The owner of an access token, with no more rights than it has; None once it is revoked or over."""
     rows = apps.get_model("accounts", "AccessToken").objects
     now = timezone.now()
-    alive = rows.filter(sha256=hashlib.sha256(secret.encode()).hexdigest(), revoked_at=None, expires_at__gt=now)
+    alive = rows.filter(sha256=hashed(secret), revoked_at=None, expires_at__gt=now)
     token = alive.select_related("user").first()
     if token is None:
         return None

@@ -16,6 +16,14 @@ class DashboardError(Exception):
             self.status = status
 
 
+class Refused(DashboardError):
+    """Somebody asked for what they may not have."""
+
+    code = "refused"
+    status = 403
+    is_refusal = True
+
+
 class NotFound(DashboardError):
     """There is no such thing, or the person may not know of it: both get the same words (WS-03)."""
 

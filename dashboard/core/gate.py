@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
-from dashboard.core.errors import DashboardError
+from dashboard.core.errors import Refused
 
 Requester = AbstractBaseUser | AnonymousUser | None
 
@@ -59,12 +59,10 @@ class Permission(StrEnum):
     SITE_ADMIN = "site.admin"
 
 
-class Denied(DashboardError):
+class Denied(Refused):
     """`is_anonymous`: signing in might help."""
 
     code = "denied"
-    status = 403
-    is_refusal = True
 
     def __init__(self, permission: Permission, *, is_anonymous: bool) -> None:
         super().__init__("Sign in first." if is_anonymous else "You may not do this.")

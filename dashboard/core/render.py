@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 
 
 def page(
@@ -25,6 +26,11 @@ def page(
 
 def is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
+
+
+def shown_anew(request: HttpRequest, route: str) -> HttpResponse:
+    """After a change: that page from the server, whole, with htmx and without."""
+    return HttpResponse(headers={"HX-Redirect": reverse(route)}) if is_htmx(request) else redirect(route)
 
 
 def at_address(response: HttpResponse, request: HttpRequest) -> HttpResponse:

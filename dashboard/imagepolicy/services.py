@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.audit import services as audit
-from dashboard.core.errors import DashboardError, NotFound
+from dashboard.core.errors import DashboardError, NotFound, Refused
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.imagepolicy.models import Answer, ImagePolicy, ImageRequest, ImageRule
@@ -27,12 +27,10 @@ MOST_DAYS: Final = 366
 REASON_LENGTH: Final = 500
 
 
-class ImageRefused(DashboardError):
+class ImageRefused(Refused):
     """The team's list does not have it. `reference` is what can be asked for."""
 
     code = "image-policy"
-    status = 403
-    is_refusal = True
 
     def __init__(self, team: Team, reference: str) -> None:
         msg = _(

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, offers, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.numbers import whole_number
+from dashboard.core.render import page, shown_anew
 from dashboard.imagepolicy import services
 from dashboard.imagepolicy.models import Answer
-from dashboard.teams.joining import number_of
 from dashboard.teams.views import frame_of, here
 
 SHOWN = 100
 
 
-def _changed(request: HttpRequest) -> HttpResponse:
-    if is_htmx(request):
-        return HttpResponse(headers={"HX-Redirect": reverse("team-images")})
-    return redirect("team-images")
-
-
 def _days(request: HttpRequest) -> int | None:
     text = request.POST.get("days", "").strip()
-    return number_of(text) if text else None
+    return whole_number(text) if text else None
 
 
 @require_safe
@@ -50,7 +44,7 @@ def set_listed(request: HttpRequest) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     services.set_listed(request.user, team, listed=request.POST.get("listed") == "1")
-    return _changed(request)
+    return shown_anew(request, "team-images")
 
 
 @require_POST
@@ -58,7 +52,7 @@ def allow(request: HttpRequest) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     services.add_rule(request.user, team, request.POST.get("image", ""), days=_days(request))
-    return _changed(request)
+    return shown_anew(request, "team-images")
 
 
 @require_POST
@@ -66,7 +60,7 @@ def disallow(request: HttpRequest, number: int) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     services.remove_rule(request.user, team, number)
-    return _changed(request)
+    return shown_anew(request, "team-images")
 
 
 @require_POST
@@ -74,7 +68,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.IMAGE_PULL, team)
     services.ask(request.user, team, request.POST.get("image", ""), request.POST.get("reason", ""))
-    return _changed(request)
+    return shown_anew(request, "team-images")
 
 
 @require_POST
@@ -83,13 +77,15 @@ def decide(request: HttpRequest, number: int) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     how = request.POST.get("how", "")
+    if how not in {"tag", "once", "refuse"}:
+        raise DashboardError(_("The answer is approve, once or refuse."))
     services.decide(
         request.user,
         team,
         number,
-        approve=how in {"tag", "once"},
+        approve=how != "refuse",
         once=how == "once",
         days=_days(request),
         said=request.POST.get("said", ""),
     )
-    return _changed(request)
+    return shown_anew(request, "team-images")

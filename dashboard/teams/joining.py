@@ -18,11 +18,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from dashboard.accounts.tokens import hashed, new_secret
 from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.events import rights_changed
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.core.secrets import hashed, new_secret
 from dashboard.teams import people, services
 from dashboard.teams.models import Invitation, Membership, Team
 from dashboard.teams.policy import rights_in
@@ -82,17 +82,6 @@ def invite(
 def link_of(route: str, secret: str) -> str:
     """The whole address that is handed over: of `join` or `set-password`."""
     return f"{settings.BERTH_PUBLIC_URL}{reverse(route, args=[secret])}"
-
-
-def number_of(text: str) -> int:
-    """A whole number that somebody typed.
-
-    Raises:
-        DashboardError: it is none.
-    """
-    if not text.isascii() or not text.isdecimal() or len(text) > 9:
-        raise DashboardError(_("%(value)s is not a whole number.") % {"value": text or "–"})
-    return int(text)
 
 
 def open_links(team: Team) -> QuerySet[Invitation]:

@@ -11,11 +11,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from dashboard.accounts import access
 from dashboard.accounts.models import Token
-from dashboard.accounts.tokens import hashed, new_secret
 from dashboard.audit import services as audit
 from dashboard.core.errors import NotFound
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.core.secrets import hashed, new_secret
 from dashboard.teams import scope
 from dashboard.teams.policy import rights_in
 
@@ -27,6 +28,7 @@ LIFE_OF_NEW = timedelta(days=7)  # of a new account's first password: a class se
 def new_password_secret(user: Requester, person: User) -> str:
     """Of a fresh one-time link, in place of the person's last one. The old password holds until it is used."""
     require(user, Permission.SITE_ADMIN)
+    access.refuse_narrowed(user)
     with transaction.atomic():
         return issue_password_link(user, person, LIFE)
 

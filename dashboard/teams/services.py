@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from django.utils.translation import gettext as _
 
+from dashboard.accounts import access
 from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import rights_changed
@@ -241,6 +242,7 @@ def create_person(user: Requester, name: str) -> User:
         DashboardError: a name that cannot be (400).
     """
     require(user, Permission.SITE_ADMIN)
+    access.refuse_narrowed(user)
     found = get_user_model().objects.filter(username__iexact=name).first()
     if found is not None:
         return found
@@ -260,6 +262,7 @@ def set_active(user: Requester, person: User, *, is_active: bool) -> None:
         DashboardError: the last administrator of the site (409).
     """
     require(user, Permission.SITE_ADMIN)
+    access.refuse_narrowed(user)
     with transaction.atomic():
         admins = get_user_model().objects.select_for_update().filter(is_superuser=True, is_active=True)
         others = [one for one in admins if one.pk != person.pk and one.has_usable_password()]

@@ -14,12 +14,12 @@ from django.utils import timezone
 
 from dashboard.accounts import access
 from dashboard.accounts.models import AccessToken
-from dashboard.accounts.tokens import hashed
 from dashboard.audit.models import Entry
 from dashboard.core import gate
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Denied, Permission
-from dashboard.teams import services
+from dashboard.core.secrets import hashed
+from dashboard.teams import people, services
 from dashboard.teams.models import Membership
 from dashboard.teams.policy import rights_in
 from tests.dashboard.commandline.conftest import Door
@@ -156,8 +156,9 @@ def test_who_came_by_a_token_gives_away_no_more_than_the_token_has(team):
 
 
 @pytest.mark.parametrize("rights", [None, frozenset({"own-account", "site.admin"})])
-def test_a_stolen_token_makes_no_other_and_ends_none(rights):
+def test_a_stolen_token_makes_no_other_and_changes_no_account(rights):
     site = User.objects.create_superuser("site")
+    made_before = User.objects.create_user("minsu")
     made, _secret = access.make(site, site, "laptop", days=1)
     thief = gate.narrow(User.objects.get(pk=site.pk), rights)
     for act in (
@@ -165,11 +166,16 @@ def test_a_stolen_token_makes_no_other_and_ends_none(rights):
         lambda: access.make(thief, User.objects.create_user("bot"), "mine", days=366),
         lambda: access.revoke(thief, made.pk),
         lambda: access.tokens_of(thief, site),
+        lambda: people.new_password_secret(thief, made_before),
+        lambda: services.create_person(thief, "accomplice"),
+        lambda: services.set_active(thief, made_before, is_active=False),
     ):
         with pytest.raises(DashboardError) as caught:
             act()
         assert caught.value.status == 403
     assert AccessToken.objects.filter(revoked_at=None).count() == 1
+    assert set(User.objects.filter(is_active=True).values_list("username", flat=True)) >= {"site", "minsu"}
+    assert not User.objects.filter(username="accomplice").exists()
 
 
 def test_somebody_elses_are_not_there(haeun, team):
@@ -187,6 +193,15 @@ def test_somebody_elses_are_not_there(haeun, team):
     access.revoke(site, made.pk)
     access.revoke(site, made.pk)
     assert list(access.tokens_of(haeun, haeun)) == []
+
+
+@pytest.mark.parametrize(
+    "said", [{"rights": "everything", "days": "5"}, {"days": "5"}, {"rights": "run", "days": "5 or so"}]
+)
+def test_a_form_that_does_not_say_what_the_token_may_do_makes_none(client, haeun, said):
+    client.force_login(haeun, backend=BACKEND)
+    answer = client.post(reverse("token-create"), {"name": "laptop"} | said)
+    assert (answer.status_code, AccessToken.objects.count()) == (400, 0)
 
 
 async def test_the_commands(haeun):

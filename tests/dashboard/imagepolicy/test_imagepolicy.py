@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
@@ -26,6 +23,7 @@ from dashboard.jobs.models import Job
 from tests.dashboard.catalog.fixtures import data, engine, pulled, queue, registry, user
 from tests.dashboard.people import make_member, make_team
 from tests.dashboard.teams.conftest import BACKEND
+from tests.support.crowd import at_once
 
 __all__ = ["data", "engine", "pulled", "queue", "registry", "user"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.threat("REG-14")]
@@ -199,24 +197,11 @@ def test_nobody_fills_the_inbox(team, haeun, teacher):
 def test_ten_pulls_at_once_by_a_rule_for_one(team, haeun, teacher):
     policy.set_listed(teacher, team, listed=True)
     policy.add_rule(teacher, team, "python", once=True)
-    start, outcomes = threading.Barrier(10), []
-
-    def pull(number) -> None:
-        try:
-            start.wait()
-            catalog.pull(f"python:{number}", user=User.objects.get(pk=haeun.pk))
-            outcomes.append("in")
-        except ImageRefused:
-            outcomes.append("refused")
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=pull, args=(number,)) for number in range(10)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert (outcomes.count("in"), outcomes.count("refused")) == (1, 9)
+    outcomes = at_once(
+        [lambda tag=tag: catalog.pull(f"python:{tag}", user=User.objects.get(pk=haeun.pk)) for tag in range(10)]
+    )
+    refused = [one for one in outcomes if isinstance(one, Exception)]
+    assert [type(one) for one in refused] == [ImageRefused] * 9, outcomes
 
 
 def test_the_pages(client, team, haeun, teacher):
@@ -239,6 +224,8 @@ def test_the_pages(client, team, haeun, teacher):
     assert 'value="once"' in body
     assert "1 request waits" in body
     number = ImageRequest.objects.get().pk
+    nonsense = client.post(reverse("team-images-decide", args=[number]), {"how": "maybe"})
+    assert (nonsense.status_code, ImageRequest.objects.get().answer) == (400, "pending")
     client.post(reverse("team-images-decide", args=[number]), {"how": "once", "days": "", "said": "go"})
     assert ImageRule.objects.filter(once=True).count() == 1
     assert "Approved" in client.get(url).content.decode()

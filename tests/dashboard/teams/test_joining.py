@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import re
-import threading
+from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db import connections
 from django.urls import reverse
 from django.utils import timezone
 
 from dashboard.accounts.models import Token
-from dashboard.accounts.tokens import hashed
 from dashboard.audit.models import Entry
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Denied
+from dashboard.core.secrets import hashed
 from dashboard.teams import joining, people, scope, services
-from dashboard.teams.models import Invitation, Membership
+from dashboard.teams.models import Invitation, Membership, Team
 from tests.dashboard.people import make_member, make_team
 from tests.dashboard.teams.conftest import BACKEND
+from tests.support.crowd import at_once
 
 GOOD = {"username": "jiho", "password1": "a quiet harbour 7", "password2": "a quiet harbour 7"}
 
@@ -173,24 +174,8 @@ def test_fifty_at_once_for_thirty_places(transactional_db):
     teacher = make_member("teacher", "admin", team)
     secret = link(teacher, team, uses=30)
     students = [User.objects.create_user(f"s{number}") for number in range(50)]
-    start, outcomes = threading.Barrier(50), []
-
-    def come(person) -> None:
-        try:
-            start.wait()
-            joining.join(secret, person)
-            outcomes.append("in")
-        except NotFound:
-            outcomes.append("over")
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=come, args=(one,)) for one in students]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert (outcomes.count("in"), outcomes.count("over")) == (30, 20)
+    outcomes = Counter(type(one) for one in at_once([partial(joining.join, secret, one) for one in students]))
+    assert outcomes == {Team: 30, NotFound: 20}
     assert Invitation.objects.get().uses == 30
     assert team.memberships.count() == 31
 
