@@ -7,9 +7,9 @@ from django.contrib.auth.models import User
 from dashboard.accounts import access
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
+from dashboard.core.numbers import whole_number
 from dashboard.grammar.teamrequests import TokenCreate, TokenList, TokenRemove
 from dashboard.grammar.tokens import TokenLine, render_tokens
-from dashboard.teams import joining
 from dashboard.teams import services as teams
 
 
@@ -50,7 +50,7 @@ async def listing(console: Console, request: TokenList) -> int:
 
 async def remove(console: Console, request: TokenRemove) -> int:
     async def one(number: str) -> str:
-        await console.call(access.revoke, console.user, joining.number_of(number))
+        await console.call(access.revoke, console.user, whole_number(number))
         return f"{number}\n"
 
     return await each(console, request.numbers, one)

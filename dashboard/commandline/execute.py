@@ -16,7 +16,6 @@ from dashboard.commandline import (
     copying,
     execing,
     happening,
-    listing,
     looking,
     networking,
     policing,
@@ -32,7 +31,7 @@ from dashboard.commandline.console import Console, Interrupted
 from dashboard.core import gate
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
-from dashboard.grammar import UsageError, parse, requests, split_team, teamrequests
+from dashboard.grammar import UsageError, parse, policyrequests, requests, split_team, teamrequests
 from dashboard.grammar.errors import PROGRAM
 from dashboard.jobs.services import JobFailed
 from dashboard.teams import scope
@@ -110,18 +109,18 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TokenCreate: admitting.create,
     teamrequests.TokenList: admitting.listing,
     teamrequests.TokenRemove: admitting.remove,
-    teamrequests.QuotaShow: rationing.show,
-    teamrequests.QuotaSet: rationing.change,
-    teamrequests.QuotaUnset: rationing.remove,
-    teamrequests.ImageRules: listing.rules,
-    teamrequests.ImageAllow: listing.allow,
-    teamrequests.ImageDisallow: listing.disallow,
-    teamrequests.ImageAsk: listing.ask,
-    teamrequests.ImageRequests: listing.requests,
-    teamrequests.ImageDecide: listing.decide,
-    teamrequests.PolicyShow: policing.show,
-    teamrequests.PolicySet: policing.change,
-    teamrequests.PolicyUnset: policing.reset,
+    policyrequests.QuotaShow: rationing.show,
+    policyrequests.QuotaSet: rationing.change,
+    policyrequests.QuotaUnset: rationing.remove,
+    policyrequests.ImageRules: policing.rules,
+    policyrequests.ImageAllow: policing.allow,
+    policyrequests.ImageDisallow: policing.disallow,
+    policyrequests.ImageAsk: policing.ask,
+    policyrequests.ImageRequests: policing.requests,
+    policyrequests.ImageDecide: policing.decide,
+    policyrequests.PolicyShow: policing.show,
+    policyrequests.PolicySet: policing.change,
+    policyrequests.PolicyUnset: policing.reset,
     teamrequests.UserList: teaming.people,
     teamrequests.UserCreate: teaming.create_people,
     teamrequests.UserActive: teaming.set_active,

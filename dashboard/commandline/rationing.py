@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from dashboard.commandline.console import Console
 from dashboard.commandline.teaming import team_of
 from dashboard.core.errors import DashboardError
+from dashboard.grammar.policyrequests import QuotaSet, QuotaShow, QuotaUnset
 from dashboard.grammar.quotas import QuotaLine, render_quotas
-from dashboard.grammar.teamrequests import QuotaSet, QuotaShow, QuotaUnset
 from dashboard.quotas import pages, services
 from dashboard.teams import scope
 from dashboard.teams import services as teams

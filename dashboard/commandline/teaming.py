@@ -12,6 +12,7 @@ from dashboard.commandline.console import Console
 from dashboard.containers import owning
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
+from dashboard.core.numbers import whole_number
 from dashboard.grammar import teamrequests
 from dashboard.grammar.teams import (
     InvitationLine,
@@ -191,7 +192,7 @@ async def revoke(console: Console, request: teamrequests.TeamRevoke) -> int:
     team = await console.call(team_of, console, request.team)
 
     async def one(number: str) -> str:
-        await console.call(joining.revoke, console.user, team, joining.number_of(number))
+        await console.call(joining.revoke, console.user, team, whole_number(number))
         return f"{number}\n"
 
     return await each(console, request.numbers, one)

@@ -22,7 +22,7 @@ from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.containers.words import random_name
-from dashboard.core.errors import DashboardError
+from dashboard.core.errors import DashboardError, Refused
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.grammar import ContainerOptions
@@ -203,9 +203,7 @@ def _refuse_host_users(options: ContainerOptions) -> None:
             "This host does not allow containers without a user namespace (--userns host): root in one would be root of"
             " the host. Its administrator can, in /etc/berth/engine.toml (userns_host = true)."
         )
-        refused = DashboardError(msg, status=403)
-        refused.is_refusal = True
-        raise refused
+        raise Refused(msg)
 
 
 def refuse_ports(user: Requester, image: Image, options: ContainerOptions) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dashboard import gateway
 from dashboard.containers.limits import asked
-from dashboard.core.errors import DashboardError
+from dashboard.core.errors import DashboardError, Refused
 from dashboard.grammar import ContainerOptions
 from dashboard.grammar.hostflags import HOST
 from dashboard.grammar.limitvalues import parse_rate, parse_ulimit, read_switch
@@ -97,10 +97,9 @@ def refuse_unfit(options: ContainerOptions) -> None:
         if options.stop_signal:
             gateway.parse_signal(options.stop_signal)
     except gateway.EngineError as error:
-        refused = DashboardError(str(error), status=400)
         access = access_of(options)
-        refused.is_refusal = has_host_users(options) or bool(access.namespaces or access.devices)  # worth knowing of
-        raise refused from error
+        is_grave = has_host_users(options) or bool(access.namespaces or access.devices)
+        raise (Refused if is_grave else DashboardError)(str(error), status=400) from error
 
 
 def labels_of(image_config: dict[str, object], options: ContainerOptions) -> dict[str, str]:

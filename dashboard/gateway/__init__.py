@@ -87,6 +87,7 @@ if TYPE_CHECKING:
     from engine.reference import parse as parse
     from engine.runtime.access import AccessRequest as AccessRequest
     from engine.runtime.confinement import GRANTABLE_CAPABILITIES as GRANTABLE_CAPABILITIES
+    from engine.runtime.confinement import HOST_NAMESPACES as HOST_NAMESPACES
     from engine.runtime.execrequest import ExecRequest as ExecRequest
     from engine.runtime.mountrequest import MountKind as MountKind
     from engine.runtime.mountrequest import MountRequest as MountRequest
@@ -172,7 +173,7 @@ _WHERE = {
     "engine.oci.platforms": ("Platform",),
     "engine.reference": ("Reference", "parse"),
     "engine.runtime.access": ("AccessRequest",),
-    "engine.runtime.confinement": ("GRANTABLE_CAPABILITIES",),
+    "engine.runtime.confinement": ("GRANTABLE_CAPABILITIES", "HOST_NAMESPACES"),
     "engine.runtime.execrequest": ("ExecRequest",),
     "engine.runtime.mountrequest": ("MountKind", "MountRequest"),
     "engine.runtime.namerequest": ("NameRequest",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dashboard.grammar import teamrequests
+from dashboard.grammar import policyrequests
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import UsageError
 from dashboard.grammar.flags import Flag, Values, number, string, switch
@@ -53,12 +53,12 @@ def render_image_requests(lines: Sequence[ImageRequestLine], format_text: str) -
     return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
 
 
-def _build_images(values: Values, words: tuple[str, ...]) -> teamrequests.ImageRules:
+def _build_images(values: Values, words: tuple[str, ...]) -> policyrequests.ImageRules:
     if words and words[0] not in {"any", "listed"}:
         msg = f"'any' or 'listed', not '{words[0]}'"
         raise UsageError(msg)
     listed = words[0] == "listed" if words else None
-    return teamrequests.ImageRules(team=values.get("team", ""), listed=listed, format=values.get("format", ""))
+    return policyrequests.ImageRules(team=values.get("team", ""), listed=listed, format=values.get("format", ""))
 
 
 def _names(read: Callable[[str], str] = str, *, has_any: bool = False) -> Callable[[str], object]:
@@ -117,7 +117,7 @@ POLICY_COMMANDS: tuple[Command, ...] = (
         name="set",
         usage="[OPTIONS]",
         about="Say what containers of a team may be; rules that are not named stay",
-        build=lambda v, _w: teamrequests.PolicySet(team=v.get("team", ""), changes=_changes(v)),
+        build=lambda v, _w: policyrequests.PolicySet(team=v.get("team", ""), changes=_changes(v)),
         flags=(
             _TEAM,
             *(Flag(name=name, read=None, kind="", help=text) for name, text in _SWITCHES.items()),
@@ -129,7 +129,7 @@ POLICY_COMMANDS: tuple[Command, ...] = (
         name="show",
         usage="[OPTIONS] [TEAM]",
         about="Show what containers of a team may be, within what the host allows",
-        build=lambda v, w: teamrequests.PolicyShow(team=w[0] if w else "", format=v.get("format", "")),
+        build=lambda v, w: policyrequests.PolicyShow(team=w[0] if w else "", format=v.get("format", "")),
         flags=(_FORMAT,),
         most=1,
     ),
@@ -137,7 +137,7 @@ POLICY_COMMANDS: tuple[Command, ...] = (
         name="unset",
         usage="[OPTIONS]",
         about="Give a team the default rules again: nothing of the host",
-        build=lambda v, _w: teamrequests.PolicyUnset(team=v.get("team", "")),
+        build=lambda v, _w: policyrequests.PolicyUnset(team=v.get("team", "")),
         flags=(_TEAM,),
         most=0,
     ),
@@ -149,7 +149,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="allow",
         usage="[OPTIONS] IMAGE [IMAGE...]",
         about="Put images on a team's list: ubuntu, ubuntu:22.04, ghcr.io/team/*",
-        build=lambda v, w: teamrequests.ImageAllow(
+        build=lambda v, w: policyrequests.ImageAllow(
             patterns=w, team=v.get("team", ""), once=v.get("once", False), days=v.get("days")
         ),
         flags=(_TEAM, _ONCE, _DAYS),
@@ -159,7 +159,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="approve",
         usage="[OPTIONS] REQUEST",
         about="Approve a request for an image",
-        build=lambda v, w: teamrequests.ImageDecide(
+        build=lambda v, w: policyrequests.ImageDecide(
             number=w[0],
             approve=True,
             team=v.get("team", ""),
@@ -175,7 +175,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="ask",
         usage="[OPTIONS] IMAGE",
         about="Ask for an image that the team's list does not have",
-        build=lambda v, w: teamrequests.ImageAsk(image=w[0], reason=v.get("reason", ""), team=v.get("team", "")),
+        build=lambda v, w: policyrequests.ImageAsk(image=w[0], reason=v.get("reason", ""), team=v.get("team", "")),
         flags=(_TEAM, string("reason", text="Why it is needed")),
         least=1,
         most=1,
@@ -184,7 +184,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="disallow",
         usage="[OPTIONS] RULE [RULE...]",
         about="Take rules off a team's list of images, by their ids",
-        build=lambda v, w: teamrequests.ImageDisallow(numbers=w, team=v.get("team", "")),
+        build=lambda v, w: policyrequests.ImageDisallow(numbers=w, team=v.get("team", "")),
         flags=(_TEAM,),
         least=1,
     ),
@@ -200,7 +200,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="refuse",
         usage="[OPTIONS] REQUEST",
         about="Refuse a request for an image",
-        build=lambda v, w: teamrequests.ImageDecide(
+        build=lambda v, w: policyrequests.ImageDecide(
             number=w[0], approve=False, team=v.get("team", ""), said=v.get("say", "")
         ),
         flags=(_TEAM, string("say", text="What the person who asked is told")),
@@ -211,7 +211,7 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         name="requests",
         usage="[OPTIONS]",
         about="List requests for images: all for who decides, else one's own",
-        build=lambda v, _w: teamrequests.ImageRequests(team=v.get("team", ""), format=v.get("format", "")),
+        build=lambda v, _w: policyrequests.ImageRequests(team=v.get("team", ""), format=v.get("format", "")),
         flags=(_TEAM, _FORMAT),
         most=0,
     ),

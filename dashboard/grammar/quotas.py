@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from dashboard.grammar import teamrequests
+from dashboard.grammar import policyrequests
 from dashboard.grammar.commands import FORMAT, Command
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.flags import Flag, Values, string, switch
@@ -68,7 +68,7 @@ LIMITS: dict[str, tuple[str, Callable[[str], int], str]] = {
 }
 
 
-def _build_set(values: Values, _words: tuple[str, ...]) -> teamrequests.QuotaSet:
+def _build_set(values: Values, _words: tuple[str, ...]) -> policyrequests.QuotaSet:
     changes = [
         (field, values[flag.replace("-", "_")][0])
         for flag, (field, *_more) in LIMITS.items()
@@ -76,7 +76,7 @@ def _build_set(values: Values, _words: tuple[str, ...]) -> teamrequests.QuotaSet
     ]
     if "port_range" in values:
         changes += zip(("first_port", "last_port"), values["port_range"], strict=True)
-    return teamrequests.QuotaSet(**_whose(values), changes=tuple(changes))
+    return policyrequests.QuotaSet(**_whose(values), changes=tuple(changes))
 
 
 def _whose(values: Values) -> Values:
@@ -108,7 +108,7 @@ QUOTA_COMMANDS: tuple[Command, ...] = (
         name="show",
         usage="[OPTIONS] [TEAM]",
         about="Show the quotas that hold in a team, and what of them is used",
-        build=lambda v, w: teamrequests.QuotaShow(team=w[0] if w else "", format=v.get("format", "")),
+        build=lambda v, w: policyrequests.QuotaShow(team=w[0] if w else "", format=v.get("format", "")),
         flags=(FORMAT,),
         most=1,
     ),
@@ -116,7 +116,7 @@ QUOTA_COMMANDS: tuple[Command, ...] = (
         name="unset",
         usage="[OPTIONS]",
         about="Take all limits of a team, a person, or a person in a team away",
-        build=lambda v, _w: teamrequests.QuotaUnset(**_whose(v)),
+        build=lambda v, _w: policyrequests.QuotaUnset(**_whose(v)),
         flags=_WHOSE,
         most=0,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.grammar.options import ContainerOptions, ExecOptions
-from dashboard.grammar.teamrequests import (
+from dashboard.grammar.policyrequests import (
     ImageAllow,
     ImageAsk,
     ImageDecide,
@@ -18,6 +18,8 @@ from dashboard.grammar.teamrequests import (
     QuotaSet,
     QuotaShow,
     QuotaUnset,
+)
+from dashboard.grammar.teamrequests import (
     TeamAdd,
     TeamCan,
     TeamCreate,

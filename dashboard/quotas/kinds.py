@@ -9,7 +9,8 @@ from typing import Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from dashboard.grammar.values import read_cpus, read_int, read_size, write_cpus, write_size
+from dashboard.grammar.quotas import LIMITS
+from dashboard.grammar.values import write_cpus, write_size
 
 MOST_COUNT: Final = 1_000_000
 
@@ -24,15 +25,20 @@ class Kind:
     write: Callable[[int], str]
 
 
+_SHOWN: Final[dict[str, tuple[str | Promise, Callable[[int], str]]]] = {
+    "containers": (_("Containers, running or not"), str),
+    "nano_cpus": (_("Processors of running containers"), write_cpus),
+    "memory_bytes": (_("Memory of running containers"), write_size),
+    "pids": (_("Processes of running containers"), str),
+    "ports": (_("Published ports"), str),
+    "layer_bytes": (_("Disk of containers’ writable layers"), write_size),
+    "volume_bytes": (_("Disk of volumes"), write_size),
+    "pulls": (_("Pulls within an hour"), str),
+}
 KINDS: Final[dict[str, Kind]] = {
-    "containers": Kind("containers", _("Containers, running or not"), read_int, str),
-    "nano_cpus": Kind("cpus", _("Processors of running containers"), read_cpus, write_cpus),
-    "memory_bytes": Kind("memory", _("Memory of running containers"), read_size, write_size),
-    "pids": Kind("pids", _("Processes of running containers"), read_int, str),
-    "ports": Kind("ports", _("Published ports"), read_int, str),
-    "layer_bytes": Kind("layer-disk", _("Disk of containers’ writable layers"), read_size, write_size),
-    "volume_bytes": Kind("volume-disk", _("Disk of volumes"), read_size, write_size),
-    "pulls": Kind("pulls", _("Pulls within an hour"), read_int, str),
+    name: Kind(flag, words, read, write)
+    for flag, (name, read, _help) in LIMITS.items()
+    for words, write in [_SHOWN[name]]
 }
 # Of these a container takes its whole share while it runs.
 RUNNING: Final = ("nano_cpus", "memory_bytes", "pids", "ports")

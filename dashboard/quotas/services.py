@@ -13,7 +13,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from dashboard.audit import services as audit
-from dashboard.core.errors import DashboardError
+from dashboard.core.errors import DashboardError, Refused
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.quotas import usage
 from dashboard.quotas.kinds import KINDS
@@ -24,12 +24,10 @@ MOST: Final = 2**62
 PORTS: Final = (1, 65_535)
 
 
-class QuotaRefused(DashboardError):
+class QuotaRefused(Refused):
     """`kind`: of `KINDS`, or "port-range"."""
 
     code = "quota"
-    status = 403
-    is_refusal = True
 
     def __init__(self, message: str, kind: str) -> None:
         super().__init__(message)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, offers, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.numbers import whole_number
+from dashboard.core.render import page, shown_anew
 from dashboard.grammar.errors import ValueRefused
 from dashboard.quotas import pages, services
 from dashboard.quotas.kinds import KINDS
@@ -27,9 +25,7 @@ def quotas(request: HttpRequest) -> HttpResponse:
         name = request.POST.get("person", "")
         person = teams.find_person(name) if name else None
         services.change(request.user, team, person, _said(request))
-        if is_htmx(request):
-            return HttpResponse(headers={"HX-Redirect": reverse("team-quotas")})
-        return redirect("team-quotas")
+        return shown_anew(request, "team-quotas")
     told = pages.seen(request.user, team)
     edited = next((one for one in told if one.username == request.GET.get("person", "-")), None)
     context = frame_of(request, team, "quotas") | {
@@ -53,7 +49,5 @@ def _said(request: HttpRequest) -> dict[str, int | None]:
             raise DashboardError(msg) from error
     first, _dash, last = request.POST.get("port_range", "").strip().partition("-")
     for name, text in (("first_port", first.strip()), ("last_port", last.strip())):
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 6):
-            raise DashboardError(_("A range of ports is two numbers, as 20000-20099."))
-        found[name] = int(text) if text else None
+        found[name] = whole_number(text) if text else None
     return found

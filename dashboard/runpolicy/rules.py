@@ -9,8 +9,6 @@ from django.utils.translation import gettext as _
 
 from dashboard import gateway
 
-NAMESPACES = ("pid", "ipc", "uts", "network")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:

@@ -13,10 +13,10 @@ from django.utils.translation import gettext as _
 
 from dashboard import gateway
 from dashboard.audit import services as audit
-from dashboard.core.errors import DashboardError
+from dashboard.core.errors import DashboardError, Refused
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.runpolicy.models import RunPolicy
-from dashboard.runpolicy.rules import NAMESPACES, Rules, Wish, complaints, names
+from dashboard.runpolicy.rules import Rules, Wish, complaints, names
 from dashboard.teams.models import Team
 
 MOST: Final = 100
@@ -40,15 +40,13 @@ def refuse(team_id: int | None, wish: Wish) -> None:
     """Go on only if the team's rules allow all of it.
 
     Raises:
-        DashboardError: 403, with every rule that is against it, and who can change it.
+        Refused: with every rule that is against it, and who can change it.
     """
     found = list(complaints(rules_of(team_id), wish))
     if found:
         team = None if team_id is None else Team.objects.filter(pk=team_id).first()
         msg = _("The run policy of the team %(team)s does not allow %(what)s. A site administrator can change it.")
-        error = DashboardError(msg % {"team": team.slug if team else "–", "what": ", ".join(found)}, status=403)
-        error.is_refusal = True
-        raise error
+        raise Refused(msg % {"team": team.slug if team else "–", "what": ", ".join(found)})
 
 
 def change(user: Requester, team: Team, changes: Mapping[str, Any]) -> Rules:  # Any: a field's own type
@@ -96,9 +94,7 @@ def reset(user: Requester, team: Team) -> None:
 def _refuse_wider(user: Requester, before: Rules, after: Rules) -> None:
     if not after.is_within(before) and not allows(user, Permission.SITE_ADMIN):
         msg = _("A team's admin can make the run policy narrower; only a site administrator can make it wider.")
-        error = DashboardError(msg, status=403)
-        error.is_refusal = True
-        raise error
+        raise Refused(msg)
 
 
 def _stored(value: object) -> object:
@@ -125,7 +121,7 @@ def _is_path(item: str) -> bool:
 
 
 _IS_ITEM: dict[str, Callable[[str], bool]] = {
-    "host_namespaces": lambda item: item in NAMESPACES,
+    "host_namespaces": lambda item: item in gateway.HOST_NAMESPACES,
     "devices": lambda item: _is_path(item) and item.startswith("/dev/"),
     "capabilities": lambda item: item in gateway.GRANTABLE_CAPABILITIES,
     "host_paths": _is_path,

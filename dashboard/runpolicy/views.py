@@ -5,17 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from dashboard import gateway
 from dashboard.core.gate import Permission, offers, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.render import page, shown_anew
 from dashboard.jobs.host import host_info
 from dashboard.runpolicy import services
-from dashboard.runpolicy.rules import NAMESPACES, Rules
+from dashboard.runpolicy.rules import Rules
 from dashboard.teams.views import frame_of, here
 
 # (rule, words, the host's ceiling that it lies within, or "")
@@ -44,9 +42,7 @@ def run_policy(request: HttpRequest) -> HttpResponse:
             services.reset(request.user, team)
         else:
             services.change(request.user, team, _said(request))
-        if is_htmx(request):
-            return HttpResponse(headers={"HX-Redirect": reverse("team-policy")})
-        return redirect("team-policy")
+        return shown_anew(request, "team-policy")
     rules = services.shown(request.user, team)
     lifted = host_info().get("lifted")
     held = set(lifted) if isinstance(lifted, list) else set()
@@ -55,7 +51,7 @@ def run_policy(request: HttpRequest) -> HttpResponse:
         "is_default": rules == Rules(),
         "is_site": offers(request.user, Permission.SITE_ADMIN),
         "switches": [(name, words, getattr(rules, name), ceiling in held) for name, words, ceiling in SWITCHES],
-        "namespaces": [(kind, kind in rules.host_namespaces) for kind in NAMESPACES],
+        "namespaces": [(kind, kind in rules.host_namespaces) for kind in gateway.HOST_NAMESPACES],
         "has_namespaces": "host_namespaces" in held,
         "lists": [_listed(rules, held, one) for one in LISTS],
         "capability_names": sorted(gateway.GRANTABLE_CAPABILITIES),

@@ -9,7 +9,6 @@ from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -17,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Permission, offers, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.render import page, shown_anew
 from dashboard.teams import people, scope, services
 from dashboard.teams.models import Team
 from dashboard.teams.policy import rights_in
@@ -74,13 +73,7 @@ def use(request: HttpRequest) -> HttpResponse:
     """Another team is another set of everything that the page shows, so the whole page is loaded anew, at its list."""
     require(request.user, Permission.OWN_ACCOUNT)
     scope.use(request.user, request.POST.get("team", ""))
-    return _home(request)
-
-
-def _home(request: HttpRequest) -> HttpResponse:
-    if is_htmx(request):
-        return HttpResponse(headers={"HX-Redirect": reverse("home")})
-    return redirect("home")
+    return shown_anew(request, "home")
 
 
 def here(request: HttpRequest) -> Team:
@@ -94,19 +87,12 @@ def _person(request: HttpRequest) -> User:
     return services.find_person(request.POST.get("person", "").strip())
 
 
-def _shown(request: HttpRequest) -> HttpResponse:
-    """The page as it is now."""
-    if is_htmx(request):
-        return HttpResponse(headers={"HX-Redirect": reverse("team")})
-    return redirect("team")
-
-
 @require_POST
 def set_role(request: HttpRequest) -> HttpResponse:
     mine = here(request)
     require(request.user, Permission.TEAM_MANAGE, mine)
     services.set_role(request.user, mine, _person(request), request.POST.get("role", ""))
-    return _shown(request)
+    return shown_anew(request, "team")
 
 
 @require_POST
@@ -118,7 +104,7 @@ def dismiss(request: HttpRequest) -> HttpResponse:
     if name != request.user.get_username():
         require(request.user, Permission.TEAM_MANAGE, mine)
     services.dismiss(request.user, mine, _person(request))
-    return _shown(request)
+    return shown_anew(request, "team")
 
 
 @sensitive_post_parameters("new_password1", "new_password2")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dashboard.core.gate import Permission
-from dashboard.grammar import requests, teamrequests
+from dashboard.grammar import policyrequests, requests, teamrequests
 
 IN = 302
 HEX = "0" * 64
@@ -198,18 +198,18 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     teamrequests.TokenCreate: (Permission.OWN_ACCOUNT, ["token", "create", "laptop"]),
     teamrequests.TokenList: (Permission.OWN_ACCOUNT, ["token", "ls"]),
     teamrequests.TokenRemove: (Permission.OWN_ACCOUNT, ["token", "rm", "1"]),
-    teamrequests.QuotaShow: (Permission.TEAM_VIEW, ["quota", "show"]),
-    teamrequests.QuotaSet: (Permission.SITE_ADMIN, ["quota", "set", "--team", "main", "--containers", "3"]),
-    teamrequests.QuotaUnset: (Permission.SITE_ADMIN, ["quota", "unset", "--everybody"]),
-    teamrequests.ImageRules: (Permission.TEAM_VIEW, ["policy", "images"]),
-    teamrequests.ImageAllow: (Permission.TEAM_MANAGE, ["policy", "allow", "ubuntu"]),
-    teamrequests.ImageDisallow: (Permission.TEAM_MANAGE, ["policy", "disallow", "1"]),
-    teamrequests.ImageAsk: (Permission.IMAGE_PULL, ["policy", "ask", "--reason", "x", "ubuntu"]),
-    teamrequests.ImageRequests: (Permission.TEAM_VIEW, ["policy", "requests"]),
-    teamrequests.ImageDecide: (Permission.TEAM_MANAGE, ["policy", "approve", "1"]),
-    teamrequests.PolicyShow: (Permission.TEAM_VIEW, ["policy", "show"]),
-    teamrequests.PolicySet: (Permission.TEAM_MANAGE, ["policy", "set", "--labels", "owner"]),
-    teamrequests.PolicyUnset: (Permission.TEAM_MANAGE, ["policy", "unset"]),
+    policyrequests.QuotaShow: (Permission.TEAM_VIEW, ["quota", "show"]),
+    policyrequests.QuotaSet: (Permission.SITE_ADMIN, ["quota", "set", "--team", "main", "--containers", "3"]),
+    policyrequests.QuotaUnset: (Permission.SITE_ADMIN, ["quota", "unset", "--everybody"]),
+    policyrequests.ImageRules: (Permission.TEAM_VIEW, ["policy", "images"]),
+    policyrequests.ImageAllow: (Permission.TEAM_MANAGE, ["policy", "allow", "ubuntu"]),
+    policyrequests.ImageDisallow: (Permission.TEAM_MANAGE, ["policy", "disallow", "1"]),
+    policyrequests.ImageAsk: (Permission.IMAGE_PULL, ["policy", "ask", "--reason", "x", "ubuntu"]),
+    policyrequests.ImageRequests: (Permission.TEAM_VIEW, ["policy", "requests"]),
+    policyrequests.ImageDecide: (Permission.TEAM_MANAGE, ["policy", "approve", "1"]),
+    policyrequests.PolicyShow: (Permission.TEAM_VIEW, ["policy", "show"]),
+    policyrequests.PolicySet: (Permission.TEAM_MANAGE, ["policy", "set", "--labels", "owner"]),
+    policyrequests.PolicyUnset: (Permission.TEAM_MANAGE, ["policy", "unset"]),
     teamrequests.UserList: (Permission.SITE_ADMIN, ["user", "ls"]),
     teamrequests.UserCreate: (Permission.SITE_ADMIN, ["user", "create", "jiho"]),
     teamrequests.UserActive: (Permission.SITE_ADMIN, ["user", "deactivate", "minsu"]),

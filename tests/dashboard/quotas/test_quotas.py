@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 from django.contrib.auth.models import User
-from django.db import connections
 from django.urls import reverse
 
 from dashboard.audit.models import Entry
@@ -28,6 +25,7 @@ from dashboard.volumes.models import Volume
 from tests.dashboard.catalog.fixtures import data, engine, pulled, queue, registry, user
 from tests.dashboard.people import make_member, make_team
 from tests.dashboard.teams.conftest import BACKEND
+from tests.support.crowd import at_once
 
 __all__ = ["data", "engine", "pulled", "queue", "registry", "user"]
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.threat("WEB-13")]
@@ -246,25 +244,11 @@ def test_fifty_starts_at_once_get_what_there_is_and_not_more(team, haeun, queue)
     made = [make(haeun, "-m", "10m") for _ in range(50)]
     limit(team, memory_bytes=75 * MIB)
     limit(team, haeun, memory_bytes=120 * MIB)
-    start, outcomes = threading.Barrier(50), []
-
-    def begin(container) -> None:
-        person = User.objects.get(pk=haeun.pk)
-        try:
-            start.wait()
-            services.start(Container.objects.get(pk=container.pk), person)
-            outcomes.append("in")
-        except QuotaRefused:
-            outcomes.append("refused")
-        finally:
-            connections.close_all()
-
-    threads = [threading.Thread(target=begin, args=(one,)) for one in made]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    assert (outcomes.count("in"), outcomes.count("refused")) == (7, 43)
+    outcomes = at_once(
+        [lambda pk=one.pk: services.start(Container.objects.get(pk=pk), User.objects.get(pk=haeun.pk)) for one in made]
+    )
+    refused = [one for one in outcomes if isinstance(one, Exception)]
+    assert [type(one) for one in refused] == [QuotaRefused] * 43, outcomes
     assert usage.used("memory_bytes", team.pk, None) == 70 * MIB
 
 

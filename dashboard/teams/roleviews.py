@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
-from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.core.gate import Permission, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.render import page, shown_anew
 from dashboard.teams import explaining, scope, services
 from dashboard.teams.policy import rights_in
 from dashboard.teams.rights import ASSIGNABLE, BUILTIN, Builtin
 from dashboard.teams.views import frame_of, here
 from dashboard.teams.words import WORDS, grouped
-
-
-def _changed(request: HttpRequest) -> HttpResponse:
-    if is_htmx(request):
-        return HttpResponse(headers={"HX-Redirect": reverse("team-roles")})
-    return redirect("team-roles")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -29,7 +21,7 @@ def roles(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         require(request.user, Permission.TEAM_MANAGE, team)
         services.save_role(request.user, team, request.POST.get("name", "").strip(), request.POST.getlist("allow"))
-        return _changed(request)
+        return shown_anew(request, "team-roles")
     require(request.user, Permission.TEAM_VIEW, team)
     own = list(team.roles.prefetch_related("memberships"))
     mine = rights_in(request.user, team.pk)
@@ -59,7 +51,7 @@ def remove(request: HttpRequest, name: str) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     services.remove_role(request.user, team, name)
-    return _changed(request)
+    return shown_anew(request, "team-roles")
 
 
 @require_safe

@@ -10,7 +10,6 @@ from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,7 +17,8 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dashboard.accounts.forms import NewAccountForm
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Permission, require
-from dashboard.core.render import is_htmx, page
+from dashboard.core.numbers import whole_number
+from dashboard.core.render import page, shown_anew
 from dashboard.teams import joining, scope
 from dashboard.teams.models import Invitation
 from dashboard.teams.views import frame_of, here, role_choices
@@ -45,8 +45,8 @@ def invitations(request: HttpRequest) -> HttpResponse:
         request.user,
         team,
         request.POST.get("role", ""),
-        uses=joining.number_of(request.POST.get("uses", "").strip()),
-        days=joining.number_of(request.POST.get("days", "").strip()),
+        uses=whole_number(request.POST.get("uses", "").strip()),
+        days=whole_number(request.POST.get("days", "").strip()),
         note=request.POST.get("note", ""),
     )
     return _shown(request, made=made, link=joining.link_of("join", secret))
@@ -57,9 +57,7 @@ def revoke(request: HttpRequest, number: int) -> HttpResponse:
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     joining.revoke(request.user, team, number)
-    if is_htmx(request):
-        return HttpResponse(headers={"HX-Redirect": reverse("team-invitations")})
-    return redirect("team-invitations")
+    return shown_anew(request, "team-invitations")
 
 
 @never_cache
