@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from client.errors import Failed
+from client.kept import contexts_file
 
 LOCAL = "local"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")
@@ -37,11 +38,6 @@ class Context:
     name: str
     host: str
     token: str
-
-
-def file(environment: Mapping[str, str] = os.environ) -> Path:
-    folder = environment.get("XDG_CONFIG_HOME") or f"{environment.get('HOME') or '/root'}/.config"
-    return Path(folder) / "berth" / "contexts.json"
 
 
 def checked_host(text: str) -> str:
@@ -164,7 +160,7 @@ def choose(host: str, name: str, environment: Mapping[str, str]) -> Context | No
         host or ("" if name else environment.get("BERTH_HOST", "")),
         name or environment.get("BERTH_CONTEXT", ""),
     )
-    contexts = Contexts(file(environment))
+    contexts = Contexts(Path(contexts_file(environment)))
     if host:
         at = checked_host(host)
         kept = contexts.at(at)
@@ -187,7 +183,7 @@ def run(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> in
         Failed: with a sentence.
     """
     verb, rest = (words[0], list(words[1:])) if words else ("", [])
-    contexts = Contexts(file(environment))
+    contexts = Contexts(Path(contexts_file(environment)))
     if verb == "create":
         return _create(contexts, rest, environment)
     if verb == "ls" and not rest:

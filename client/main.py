@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from client.kept import contexts_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +23,14 @@ def _verb(argv: Sequence[str]) -> str:
     return words[0] if words else ""
 
 
-def _kept() -> str:
-    """Where `client.contexts` keeps addresses."""
-    return (
-        f"{os.environ.get('XDG_CONFIG_HOME') or (os.environ.get('HOME') or '/root') + '/.config'}/berth/contexts.json"
-    )
-
-
 def _may_be_elsewhere(argv: Sequence[str]) -> bool:
     """Whether another machine's Berth is asked for. What is for this one does not pay for finding that out."""
     named = any(word.partition("=")[0] in GLOBAL[1:] for word in argv[:4])
-    return named or bool(os.environ.get("BERTH_HOST") or os.environ.get("BERTH_CONTEXT")) or os.path.exists(_kept())  # noqa: PTH110 - no pathlib for that
+    return (
+        named
+        or bool(os.environ.get("BERTH_HOST") or os.environ.get("BERTH_CONTEXT"))
+        or os.path.exists(contexts_file())
+    )  # noqa: PTH110 - no pathlib for that
 
 
 def main(argv: Sequence[str]) -> int:

@@ -256,6 +256,7 @@ def kill_container(context: JobContext) -> object:
 def restart_container(context: JobContext) -> object:
     container = container_of(context)
     if container.state in states.UP:
+        runrules.refuse_start(container)  # what could not start again goes on as it is
         states.change(container, among=states.STEADY, to=ContainerState.STOPPING)
         _stop(container, context)
     with lifecycle.telling_refusal(container):

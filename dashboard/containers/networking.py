@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
@@ -256,24 +256,37 @@ def network_names(container: Container) -> tuple[str, ...]:
     return tuple(sorted(endpoint.network.name for endpoint in container.endpoints.all()))
 
 
+_NOWHERE: Final[dict[str, Any]] = {
+    "IPAMConfig": None,
+    "Links": None,
+    "Aliases": None,
+    "MacAddress": "",
+    "DriverOpts": None,
+    "NetworkID": "",
+    "EndpointID": "",
+    "Gateway": "",
+    "IPAddress": "",
+    "IPPrefixLen": 0,
+    "IPv6Gateway": "",
+    "GlobalIPv6Address": "",
+    "GlobalIPv6PrefixLen": 0,
+    "DNSNames": None,
+}
+
+
 def _shape(container: Container, endpoint: Endpoint) -> dict[str, Any]:
     network, is_up = endpoint.network, container.state in states.RUNS
     address = str(endpoint.address) if is_up and endpoint.address else ""
     subnet = addresses.subnet_of(network) if address else None
-    return {
+    return _NOWHERE | {
         "IPAMConfig": {"IPv4Address": endpoint.ip} if endpoint.ip else None,
-        "Links": None,
         "Aliases": list(endpoint.aliases) or None,
         "MacAddress": endpoint.mac_address if address else "",
-        "DriverOpts": None,
         "NetworkID": network.network_id,
         "EndpointID": endpoint.endpoint_id if is_up else "",
         "Gateway": subnet.gateway if subnet and not network.is_internal else "",
         "IPAddress": address,
         "IPPrefixLen": subnet.prefix_length if subnet else 0,
-        "IPv6Gateway": "",
-        "GlobalIPv6Address": "",
-        "GlobalIPv6PrefixLen": 0,
         "DNSNames": None if network.is_predefined else list(names_of(container, endpoint)),
     }
 
@@ -281,9 +294,11 @@ def _shape(container: Container, endpoint: Endpoint) -> dict[str, Any]:
 def shapes(container: Container) -> dict[str, Any]:
     """`NetworkSettings` of `inspect`, without the ports. As in Docker, what stands on top is of the default network."""
     found = {endpoint.network.name: _shape(container, endpoint) for endpoint in endpoints_of(container)}
-    empty = {"Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "", "EndpointID": ""}
-    default = found.get(BRIDGE, empty)
-    return {"Bridge": "", **{key: default[key] for key in empty}, "Networks": found}
+    if has_host_network(ContainerOptions.from_json(container.options)):
+        found[HOST] = dict(_NOWHERE)  # the host's own addresses are nobody's to tell
+    default = found.get(BRIDGE, _NOWHERE)
+    on_top = ("Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "EndpointID")
+    return {"Bridge": "", **{key: default[key] for key in on_top}, "Networks": found}
 
 
 def mode(options: ContainerOptions) -> str:

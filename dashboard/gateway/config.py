@@ -108,7 +108,7 @@ def refuse_wishes(
     Raises:
         RequestRefused: the host's policy or its kernel does not give them.
     """
-    from engine.runtime.access import refuse_unfit_access
+    from engine.runtime.access import refuse_own_users, refuse_unfit_access
     from engine.runtime.policy import Policy, load_policy
     from engine.runtime.rights import refuse_unfit_rights
     from engine.runtime.shares import refuse_unfit_shares, share_facts
@@ -119,8 +119,9 @@ def refuse_wishes(
         refuse_unfit_access(access, policy, has_host_users=has_host_users)
         if not access.privileged:
             refuse_unfit_rights(rights, policy)
-    except PermissionError:
+    except PermissionError:  # the engine will look; what no policy changes is said now
         policy = Policy()
+        refuse_own_users(access, has_host_users=has_host_users)
     refuse_unfit_shares(shares, memory_bytes, policy, share_facts(), config.limits)
 
 

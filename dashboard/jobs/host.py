@@ -14,7 +14,18 @@ from dashboard import gateway
 from dashboard.core import clock
 
 EVERY_S = 30.0
+POLICY_EVERY_S = 2.0
 WARNS = ("warning", "error")
+
+
+@dataclasses.dataclass(slots=True)
+class _Seen:
+    """When the host's policy was changed last, and its size; None: not looked at yet."""
+
+    seen: tuple[int, int] | None = None
+
+
+_policy = _Seen()
 
 
 @clock.at_start
@@ -23,7 +34,7 @@ def write_findings() -> None:
     """Readable by everybody; replaced in one step. `at`: seconds since 1970, so that a reader sees a dead engine."""
     engine = gateway.engine()
     findings = [dataclasses.asdict(finding) for finding in engine.check_host()]
-    info = {key: value if isinstance(value, int | bool) else value and str(value) for key, value in _info(engine)}
+    info = {key: _plain(value) for key, value in dataclasses.asdict(engine.info()).items()}
     path = Path(settings.BERTH_RUN) / "findings.json"
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps({"at": time.time(), "findings": findings, "info": info}))
@@ -31,8 +42,22 @@ def write_findings() -> None:
     fresh.replace(path)
 
 
-def _info(engine: gateway.Engine) -> list[tuple[str, object]]:
-    return list(dataclasses.asdict(engine.info()).items())
+def _plain(value: object) -> object:
+    """For JSON."""
+    if value is None or isinstance(value, int | bool):
+        return value
+    return list(value) if isinstance(value, tuple) else str(value)
+
+
+@clock.every(POLICY_EVERY_S, name="host policy")
+def look_at_policy() -> None:
+    """A ceiling that the host's administrator lifts or lowers is known to pages at once."""
+    path = Path(settings.BERTH_POLICY)
+    now = (path.stat().st_mtime_ns, path.stat().st_size) if path.exists() else (0, 0)
+    if now != _policy.seen:
+        is_first, _policy.seen = _policy.seen is None, now
+        if not is_first:
+            write_findings()
 
 
 def told() -> dict[str, object]:

@@ -140,8 +140,17 @@ def _namespaces(looking: Look) -> Iterator[Violation]:
         if run / "netns" / short_id not in bound and short_id not in allowed:
             yield _gone("network namespace", short_id)
     for container_id in sorted(looking.living):
-        if bound.get(run / "netns" / container_id[:SHORT_ID]) != "nsfs":
+        if (
+            not _has_host_network(looking, container_id)
+            and bound.get(run / "netns" / container_id[:SHORT_ID]) != "nsfs"
+        ):
             yield _untrue("container", container_id[:12], "runs without its network namespace", container_id)
+
+
+def _has_host_network(looking: Look, container_id: str) -> bool:
+    with contextlib.suppress(EngineError):
+        return looking.folder(container_id).request().shares_namespace("network")
+    return False
 
 
 def _groups(looking: Look) -> Iterator[Violation]:

@@ -98,12 +98,7 @@ def refuse_unfit_access(access: AccessRequest, policy: Policy, *, has_host_users
                 f" {_POLICY_FILE} (host_namespaces)."
             )
             raise RequestRefused(msg)
-    if access.needs_host_users and not has_host_users:
-        msg = (
-            "A container that is privileged or shares a namespace of the host cannot have a user namespace of its own:"
-            " name --userns host, too."
-        )
-        raise RequestRefused(msg)
+    refuse_own_users(access, has_host_users=has_host_users)
     for path, _place, _access in access.devices:
         if not access.privileged and path not in policy.devices:
             msg = f"This host does not give {path} to containers. Its administrator can, in {_POLICY_FILE} (devices)."
@@ -111,6 +106,20 @@ def refuse_unfit_access(access: AccessRequest, policy: Policy, *, has_host_users
         device_numbers(path)
     for name, _value in access.sysctls:
         _refuse_sysctl(name, access, policy)
+
+
+def refuse_own_users(access: AccessRequest, *, has_host_users: bool) -> None:
+    """What needs the host's users goes with no others, whatever the policy.
+
+    Raises:
+        RequestRefused: with the sentence for the person who asked.
+    """
+    if access.needs_host_users and not has_host_users:
+        msg = (
+            "A container that is privileged or shares a namespace of the host cannot have a user namespace of its own:"
+            " name --userns host, too."
+        )
+        raise RequestRefused(msg)
 
 
 def _refuse_sysctl(name: str, access: AccessRequest, policy: Policy) -> None:

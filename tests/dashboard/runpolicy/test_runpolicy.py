@@ -135,6 +135,36 @@ def test_a_policy_that_was_narrowed_holds_at_the_next_start_whatever_the_row_say
     assert ("start", made.container_id) not in [call[:2] for call in engine.calls]
 
 
+def test_what_could_not_start_again_goes_on_when_it_is_restarted(user, host_allows, engine, queue):
+    words, rules, sentence = WISHES["device"]
+    allow(**rules)
+    made = services.create(user, options(*words))
+    services.start(made, user)
+    queue.run()
+    RunPolicy.objects.all().delete()
+    job = services.restart(made, user)
+    queue.run()
+    job.refresh_from_db()
+    made.refresh_from_db()
+    assert (job.state, made.state) == ("failed", "running")
+    assert sentence in job.error
+    assert "stop" not in [call[0] for call in engine.calls]
+
+
+@pytest.mark.parametrize("words", [("--network", "host"), ("--pid", "host")])
+def test_a_namespace_of_the_host_without_its_users_is_refused_before_it_is_made(words, user, engine, monkeypatch):
+    """Also by pages, which may not read the host's policy."""
+
+    def unreadable(_path):
+        raise PermissionError
+
+    monkeypatch.setattr("engine.runtime.policy.load_policy", unreadable)
+    allow(host_namespaces=["network", "pid"])
+    with pytest.raises(DashboardError, match="name --userns host, too"):
+        services.create(user, options(*words))
+    assert not Container.objects.exists()
+
+
 def test_a_team_s_admin_narrows_and_a_site_administrator_widens(team, teacher, site):
     for wider in ({"privileged": True}, {"devices": ["/dev/fuse"]}, {"host_namespaces": ["pid"]}):
         with pytest.raises(DashboardError, match="only a site administrator can make it wider") as caught:
