@@ -29,8 +29,8 @@ def _may_be_elsewhere(argv: Sequence[str]) -> bool:
     return (
         named
         or bool(os.environ.get("BERTH_HOST") or os.environ.get("BERTH_CONTEXT"))
-        or os.path.exists(contexts_file())
-    )  # noqa: PTH110 - no pathlib for that
+        or os.path.exists(contexts_file())  # noqa: PTH110 - no pathlib for that
+    )
 
 
 def main(argv: Sequence[str]) -> int:
