@@ -57,6 +57,7 @@ class EngineConfig:
     seccomp_base: Path = Path("/usr/share/containers/seccomp.json")
     policy_file: Path = Path("/etc/berth/engine.toml")
     aardvark: Path = Path("/usr/lib/podman/aardvark-dns")
+    socat: Path = Path("/usr/bin/socat")
     limits: Limits = Limits()
     pull_parallel: int = 3
     ids: IdPool = DEFAULT_IDS

@@ -242,7 +242,7 @@ def _firewall(_config: EngineConfig) -> Iterator[Finding]:
         yield Finding(name="nft", level="error", summary=listed.stderr_text.strip(), meaning=meaning, blocks=True)
         return
     yield Finding(name="nft", level="ok", summary="nftables works", meaning="Holds the rules around containers.")
-    chain = firewall.foreign_forward_policy()
+    chain = firewall.foreign_chain()
     if chain is not None:
         meaning = f"Another firewall drops what is forwarded; Berth lets its own bridge pass in the chain {chain}."
         yield Finding(name="other-firewall", level="ok", summary=f"iptables has {chain}", meaning=meaning)
@@ -292,6 +292,12 @@ def _names(config: EngineConfig) -> Iterator[Finding]:
         return
     meaning = "Containers find each other by name in networks of their own."
     yield Finding(name="aardvark-dns", level="ok", summary=line, meaning=meaning)
+
+
+def _relays(config: EngineConfig) -> Iterator[Finding]:
+    if not config.socat.exists():
+        meaning = "Nothing can be published on an IPv6 address, until it is there (apt-get install socat)."
+        yield Finding(name="socat", level="warning", summary="socat was not found", meaning=meaning)
 
 
 def _disk(config: EngineConfig) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from engine.kernel import cgroups
-from engine.network import firewall, links, ports
+from engine.network import firewall, links, ports, relays
 from engine.network.addresses import Subnet
 from engine.network.definition import DefinitionFiles, NetworkDefinition, bridge_prefix
 from engine.network.names import NamedContainer, cgroup_of
@@ -38,6 +38,16 @@ def look(config: EngineConfig, living: AbstractSet[str]) -> Iterator[Violation]:
     for container_id in sorted(PublishedFiles(config.run / "ports").all().keys() - living):
         yield Violation(invariant="I3", kind="ports", name=container_id[:12], problem=GONE)
     yield from _names(config, networks, attached)
+    yield from _relays(config, attached)
+
+
+def _relays(config: EngineConfig, attached: Sequence[Attached]) -> Iterator[Violation]:
+    found = {one.words for one in relays.wanted(PublishedFiles(config.run / "ports").all(), firsts(attached))}
+    running = relays.Relays(config).running()
+    for words in sorted(running.keys() - found):
+        yield Violation(invariant="I3", kind="relay", name=words[-1], problem=GONE)
+    for words in sorted(found - running.keys()):
+        yield Violation(invariant="I4", kind="relay", name=words[-1], problem="does not run")
 
 
 def _interfaces(
@@ -67,7 +77,8 @@ def _bridges(
     for name in sorted(mark for mark in side.marked - wanted.keys() if mark.startswith(prefix)):
         yield Violation(invariant="I3", kind="routing rule", name=name, problem="belongs to no network")
     for name, network in sorted(wanted.items()):
-        if network.subnet.gateway not in side.bridges.get(name, ()) or name not in side.marked:
+        addresses = set(filter(None, (network.subnet.gateway, network.gateway6)))
+        if not addresses <= set(side.bridges.get(name, ())) or name not in side.marked:
             yield Violation(
                 invariant="I4", kind="bridge", name=name, problem="is missing, or has not its address and its rule"
             )

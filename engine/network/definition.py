@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import NetworkError, RequestRefused
 from engine.network.addresses import Subnet
+from engine.network.addresses6 import Subnet6
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,8 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}\Z")
 class NetworkDefinition:
     """One network. Its number, which is its own on this engine, is in its bridge's name; 0 is the default network's.
 
-    `is_internal`: no way out of it, and none in. Names are answered in every network but the default one.
+    `is_internal`: no way out of it, and none in. `subnet6`: it has IPv6 addresses, too. Names are answered in every
+    network but the default one.
 
     Raises:
         RequestRefused: no such number.
@@ -35,6 +37,7 @@ class NetworkDefinition:
     number: int
     subnet: Subnet
     is_internal: bool = False
+    subnet6: Subnet6 | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.number <= MOST_NETWORKS:
@@ -44,6 +47,14 @@ class NetworkDefinition:
     @property
     def has_names(self) -> bool:
         return self.number > 0
+
+    def address6(self, address: str) -> str:
+        """The IPv6 address that goes with one of its IPv4 addresses; "" where it has none."""
+        return "" if self.subnet6 is None else self.subnet6.at(self.subnet.offset(address))
+
+    @property
+    def gateway6(self) -> str:
+        return self.address6(self.subnet.gateway)
 
     def bridge(self, tag: str) -> str:
         """Its bridge's name: at most 15 characters (IFNAMSIZ)."""
@@ -72,6 +83,10 @@ class Endpoint:
             msg = f"A container has at most {MOST_NAMES} names in a network, of letters, digits, '_', '.' and '-'."
             raise RequestRefused(msg)
 
+    @property
+    def address6(self) -> str:
+        return self.network.address6(self.address)
+
 
 def bridge_prefix(tag: str) -> str:
     """What the names of all our bridges begin with."""
@@ -87,7 +102,12 @@ class DefinitionFiles:
 
     def save(self, network: NetworkDefinition) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        said = {"subnet": str(network.subnet), "gateway": network.subnet.gateway, "is_internal": network.is_internal}
+        said = {
+            "subnet": str(network.subnet),
+            "gateway": network.subnet.gateway,
+            "is_internal": network.is_internal,
+            "subnet6": "" if network.subnet6 is None else str(network.subnet6),
+        }
         partial = self._folder / f".{network.number}"
         partial.write_text(json.dumps(said), "ascii")
         partial.replace(self._folder / str(network.number))
@@ -109,6 +129,9 @@ class DefinitionFiles:
         try:
             said = json.loads((self._folder / str(number)).read_bytes())
             subnet = Subnet.parse(str(said["subnet"]), str(said["gateway"]))
-            return NetworkDefinition(number=number, subnet=subnet, is_internal=said["is_internal"] is True)
+            subnet6 = Subnet6.parse(str(said["subnet6"])) if said.get("subnet6") else None
+            return NetworkDefinition(
+                number=number, subnet=subnet, is_internal=said["is_internal"] is True, subnet6=subnet6
+            )
         except (OSError, ValueError, TypeError, KeyError, NetworkError, RequestRefused):
             return None

@@ -8,7 +8,7 @@ import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from socket import AF_INET
+from socket import AF_INET, AF_INET6
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from pyroute2 import IPRoute
@@ -16,7 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import NetworkError
 from engine.kernel import namespaces
-from engine.network import ports
+from engine.network import ipv6, ports
 from engine.network.addresses import bridge_mac
 from engine.network.ruleset import MARK, Port
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
     from typing import Any
 
-    from engine.network.addresses import Subnet
+    from engine.network.definition import NetworkDefinition
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -87,22 +87,28 @@ def sysctl_value(interface: str, name: str) -> str:
 
 
 @_speaking
-def ensure_bridge(name: str, subnet: Subnet, *, loopback: bool) -> None:
-    """The bridge, up, with the gateway's address, a fixed MAC and no IPv6.
+def ensure_bridge(name: str, network: NetworkDefinition, *, loopback: bool) -> None:
+    """The bridge, up, with the gateway's addresses and a fixed MAC; without IPv6 where the network has none.
 
     `loopback`: answers of containers may go to the host's 127.0.0.1.
     """
+    subnet = network.subnet
     with IPRoute() as ipr:
         if _find(ipr, name) is None:
             with _tolerating(errno.EEXIST):
                 ipr.link("add", ifname=name, kind="bridge", address=bridge_mac(name))
         index = _index(ipr, name)
-        _sysctl(name, "disable_ipv6", 1, family="ipv6")
+        if network.subnet6 is None:
+            _sysctl(name, "disable_ipv6", 1, family="ipv6")
+        else:
+            ipv6.speak(name)
         for key, value in (("rp_filter", 1), ("accept_redirects", 0), ("send_redirects", 0)):
             _sysctl(name, key, value)
         _sysctl(name, "route_localnet", int(loopback))
         with _tolerating(errno.EEXIST):
             ipr.addr("add", index=index, address=subnet.gateway, prefixlen=subnet.prefix_length)
+        if network.subnet6 is not None:
+            ipv6.give_address(ipr, index, network.gateway6, prefixlen=network.subnet6.network.prefixlen)
         ipr.link("set", index=index, state="up")
 
 
@@ -112,6 +118,13 @@ def route_loopback(bridge: str, *, loopback: bool) -> None:
     keeps containers from the host's loopback, but while somebody has flushed it nothing else would.
     """
     _sysctl(bridge, "route_localnet", int(loopback))
+
+
+@_speaking
+def write_down_neighbours(bridge: str, found: Collection[Port]) -> None:
+    """Exactly these have IPv6 addresses on that bridge. Idempotent."""
+    with IPRoute() as ipr:
+        ipv6.write_down_all(ipr, _index(ipr, bridge), {port.address6: port.mac for port in found if port.address6})
 
 
 @_speaking
@@ -152,10 +165,10 @@ class HostSide:
     marked: frozenset[str]
     others: tuple[str, ...] = ()
 
-    def has_bridge(self, name: str, gateway: str, *, loopback: bool) -> bool:
+    def has_bridge(self, name: str, gateways: Collection[str], *, loopback: bool) -> bool:
         """Whether it is as `ensure_bridge` and `ensure_mark_rule` make it."""
         return (
-            gateway in self.bridges.get(name, ())
+            self.bridges.get(name, frozenset()).issuperset(gateways)
             and name in self.marked
             and sysctl_value("all", "src_valid_mark") == "1"
             and sysctl_value(name, "route_localnet") == str(int(loopback))
@@ -179,11 +192,16 @@ def host_side(tag: str, prefix: str) -> HostSide:
     ours = {link.index: link for link in links if link.name.startswith(prefix)}
     addresses: dict[str, set[str]] = {link.name: set() for link in ours.values() if link.is_up}
     with IPRoute() as ipr:
-        for address in ipr.get_addr(family=AF_INET):
+        for address in ipr.get_addr():
             link = ours.get(address["index"])
             if link is not None and link.is_up:
                 addresses[link.name].add(address.get_attr("IFA_ADDRESS"))
-        marked = {rule.get_attr("FRA_IIFNAME") for rule in ipr.get_rules(priority=_RULE_PRIORITY)}
+        marked = set.intersection(
+            *(
+                {rule.get_attr("FRA_IIFNAME") for rule in ipr.get_rules(family=family, priority=_RULE_PRIORITY)}
+                for family in _families()
+            )
+        )
     return HostSide(
         attached=tuple(ports.attached_among(links, tag)),
         bridges={name: frozenset(found) for name, found in addresses.items()},
@@ -213,12 +231,29 @@ def ensure_mark_rule(bridge: str) -> None:
     """
     _sysctl("all", "src_valid_mark", 1)
     with IPRoute() as ipr:
-        if not _has_mark_rule(ipr, bridge):
-            ipr.rule("add", priority=_RULE_PRIORITY, iifname=bridge, fwmark=0, fwmask=MARK, action="prohibit", table=0)
+        for family in _families():
+            if not _has_mark_rule(ipr, bridge, family):
+                ipr.rule("add", family=family, **_mark_rule(bridge))
 
 
-def _has_mark_rule(ipr: IPRoute, bridge: str) -> bool:
-    return any(rule.get_attr("FRA_IIFNAME") == bridge for rule in ipr.get_rules(priority=_RULE_PRIORITY))
+def _families() -> tuple[int, ...]:
+    return (AF_INET, AF_INET6) if ipv6.is_there() else (AF_INET,)
+
+
+def _mark_rule(bridge: str) -> dict[str, Any]:
+    return {
+        "priority": _RULE_PRIORITY,
+        "iifname": bridge,
+        "fwmark": 0,
+        "fwmask": MARK,
+        "action": "prohibit",
+        "table": 0,
+    }
+
+
+def _has_mark_rule(ipr: IPRoute, bridge: str, family: int) -> bool:
+    rules = ipr.get_rules(family=family, priority=_RULE_PRIORITY)
+    return any(rule.get_attr("FRA_IIFNAME") == bridge for rule in rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -249,6 +284,8 @@ def connect(joint: Joint, netns: Path) -> None:
             os.close(namespace)
         index = _index(ipr, joint.port.interface)
         ipr.link("set", index=index, ifalias=joint.alias)
+        if joint.port.address6:
+            ipv6.write_down(ipr, bridge_index, joint.port.address6, joint.port.mac)
         _sysctl(joint.port.interface, "disable_ipv6", 1, family="ipv6")
         ipr.link("set", index=index, master=bridge_index, state="up")
         if joint.reflects:
@@ -257,12 +294,16 @@ def connect(joint: Joint, netns: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Inside:
-    """One interface of a container. `leads_out`: its network has a way out."""
+    """One interface of a container."""
 
     name: str
     address: str
-    subnet: Subnet
-    leads_out: bool
+    network: NetworkDefinition
+    bridge: str
+
+    @property
+    def leads_out(self) -> bool:
+        return not self.network.is_internal
 
 
 @_speaking
@@ -295,16 +336,23 @@ def reconfigure_inside(netns: Path, interfaces: Sequence[Inside], *, new: Sequen
 
 def _bring_up(ipr: IPRoute, interfaces: Sequence[Inside]) -> None:
     for one in interfaces:
-        _sysctl(one.name, "disable_ipv6", 1, family="ipv6")
+        has_six = one.network.subnet6 is not None
+        if not has_six:
+            _sysctl(one.name, "disable_ipv6", 1, family="ipv6")
         index = _index(ipr, one.name)
-        ipr.addr("add", index=index, address=one.address, prefixlen=one.subnet.prefix_length)
+        ipr.addr("add", index=index, address=one.address, prefixlen=one.network.subnet.prefix_length)
+        if has_six:
+            ipv6.speak(one.name)
         ipr.link("set", index=index, state="up")
+        if has_six:
+            ipv6.settle(ipr, index, one.network, one.address, router=bridge_mac(one.bridge))
 
 
 def _lead_out(ipr: IPRoute, interfaces: Sequence[Inside]) -> None:
     """By the first network that has a way out, unless there is one already."""
     if not ipr.get_default_routes(family=AF_INET) and (leading := [one for one in interfaces if one.leads_out]):
-        ipr.route("add", dst="default", gateway=leading[0].subnet.gateway)
+        ipr.route("add", dst="default", gateway=leading[0].network.subnet.gateway)
+    ipv6.lead_out(ipr, [(_index(ipr, one.name), one.network) for one in interfaces if one.leads_out])
 
 
 @_speaking
@@ -321,11 +369,9 @@ def disconnect(name: str) -> None:
 def remove_bridge(bridge: str) -> None:
     """The bridge and its routing rule; ports must be gone."""
     with IPRoute() as ipr:
-        for rule in list(ipr.get_rules(priority=_RULE_PRIORITY)):
-            if rule.get_attr("FRA_IIFNAME") == bridge:
-                ipr.rule(
-                    "del", priority=_RULE_PRIORITY, iifname=bridge, fwmark=0, fwmask=MARK, action="prohibit", table=0
-                )
+        for family in _families():
+            if _has_mark_rule(ipr, bridge, family):
+                ipr.rule("del", family=family, **_mark_rule(bridge))
     disconnect(bridge)
 
 

@@ -42,10 +42,6 @@ NOBODY = 65534
 NOWHERE = "255.255.255.255"  # the kernel refuses to send there
 _PID_FILE = "aardvark.pid"
 _RIGHT = "-all,+net_bind_service"
-_UNPRIVILEGED = (
-    *("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs"),
-    *(f"--inh-caps={_RIGHT}", f"--ambient-caps={_RIGHT}", f"--bounding-set={_RIGHT}", "--"),
-)
 _START_S = 10.0
 _READY_S = 5.0
 _LONGEST_PAUSE_S = 60.0
@@ -59,15 +55,23 @@ class NamedContainer:
     address: str
     names: tuple[str, ...]
     server: str = ""
+    address6: str = ""
 
     @classmethod
     def read(cls, line: str) -> NamedContainer:
-        container_id, address, _ipv6, names, *server = line.split(" ")
-        return cls(container_id, address, tuple(filter(None, names.split(","))), server[0] if server else "")
+        container_id, address, address6, names, *server = line.split(" ")
+        known = tuple(filter(None, names.split(",")))
+        return cls(container_id, address, known, server[0] if server else "", address6)
 
     def __str__(self) -> str:
-        words = [self.container_id, self.address, "", ",".join(self.names)]
+        words = [self.container_id, self.address, self.address6, ",".join(self.names)]
         return " ".join([*words, self.server] if self.server else words)
+
+
+def as_nobody(*argv: str) -> tuple[str, ...]:
+    """Words that run a program as nobody, with the one right that low ports take."""
+    who = ("/usr/bin/setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups", "--no-new-privs")
+    return (*who, f"--inh-caps={_RIGHT}", f"--ambient-caps={_RIGHT}", f"--bounding-set={_RIGHT}", "--", *argv)
 
 
 def cgroup_of(config: EngineConfig) -> str:
@@ -113,7 +117,7 @@ class Names:
         network = endpoint.network
         if network.has_names:
             server = self._asked_by(container_id, endpoint.servers) if leads_out else NOWHERE
-            line = NamedContainer(container_id, endpoint.address, endpoint.names, server)
+            line = NamedContainer(container_id, endpoint.address, endpoint.names, server, endpoint.address6)
             others = [one for one in self.of(network.number) if one.container_id != container_id]
             self._write(network.number, network.subnet.gateway, [*others, line])
 
@@ -227,7 +231,7 @@ class Names:
         pid_file.touch(0o644)
         os.chown(pid_file, NOBODY, NOBODY, follow_symlinks=False)
         serve = [str(self._program), "--config", str(self._folder), "-p", "53", "run"]
-        argv = ["/bin/sh", "-c", 'read -r _ && exec "$@"', "sh", *_UNPRIVILEGED, *serve]
+        argv = ["/bin/sh", "-c", 'read -r _ && exec "$@"', "sh", *as_nobody(*serve)]
         with Process(argv, stdin="pipe") as starting:
             cgroups.move(starting.pid, self._cgroup)
             starting.write(b"\n")

@@ -10,31 +10,29 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
-from engine.network import conntrack, firewall, links, ports
-from engine.network.addresses import Subnet
-from engine.network.definition import DefinitionFiles, Endpoint, NetworkDefinition, bridge_prefix
+from engine.network import conntrack, firewall, ipv6, links, ports, relays
+from engine.network.definition import Endpoint, NetworkDefinition, bridge_prefix
 from engine.network.foreign import refuse_foreign
-from engine.network.links import Inside, Joint
+from engine.network.links import Joint
 from engine.network.names import NOWHERE, Names
-from engine.network.published import PublishedFiles
 from engine.network.reservations import Reservations
-from engine.network.resolvers import resolv_conf
-from engine.network.routes import overlapping
+from engine.network.routes import overlapping, overlapping6
 from engine.network.rules import Rules, firsts
 from engine.network.ruleset import Forward, Port
-from engine.network.traffic import Traffic
+from engine.network.view import NetworkView
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from engine.config import EngineConfig
+    from engine.network.addresses6 import Subnet6
     from engine.network.ports import Attached
     from engine.network.published import Published
 
 logger = logging.getLogger(__name__)
 
 
-class Network:
+class Network(NetworkView):
     """All networks of one engine. Needs root. Safe to use from several threads.
 
     Networks and addresses are given out by the database, which should not hand out one again right away. What was
@@ -42,44 +40,12 @@ class Network:
     """
 
     def __init__(self, config: EngineConfig) -> None:
-        self._config = config
-        self._subnet = Subnet.parse(config.network)
+        super().__init__(config)
         self._lock = threading.Lock()
         self._rules = Rules(config)
-        self._definitions = DefinitionFiles(config.run / "networks")
-        self._published = PublishedFiles(config.run / "ports")
         self._reservations = Reservations()
+        self._relays = relays.Relays(config)
         self._names = Names(config, self._network_of, self.networks_of)
-        self._traffic = Traffic(config.tag)
-
-    @property
-    def default(self) -> NetworkDefinition:
-        return NetworkDefinition(number=0, subnet=self._subnet)
-
-    @property
-    def gateway(self) -> str:
-        return self._subnet.gateway
-
-    @property
-    def subnet(self) -> str:
-        return str(self._subnet.network)
-
-    def addresses(self) -> Iterator[str]:
-        """Every address that a container may have in the default network, in order."""
-        return self._subnet.usable()
-
-    resolv_conf = staticmethod(resolv_conf)
-
-    def networks(self) -> list[NetworkDefinition]:
-        """The default one, and those that have had a container."""
-        return [self.default, *self._definitions.all()]
-
-    def _network_of(self, address: str) -> NetworkDefinition | None:
-        return next((one for one in self.networks() if one.subnet.contains(address)), None)
-
-    def _bridge_of(self, address: str) -> str | None:
-        network = self._network_of(address)
-        return None if network is None else network.bridge(self._config.tag)
 
     def ensure(self) -> None:
         """Bridges, firewall, routing rules, names and forwarding as they must be; what is attached stays attached.
@@ -98,18 +64,24 @@ class Network:
             links.ensure_ports(self._config.tag, self._bridge_of, reflecting=self._published.all().keys())
             links.remove_strays(self._config.tag, bridge_prefix(self._config.tag), self._gateways())
             links.enable_forwarding()
-            chain = firewall.foreign_forward_policy()
-            if chain is not None:
-                firewall.let_through(bridge_prefix(self._config.tag), chain)
+            firewall.let_through(bridge_prefix(self._config.tag))
             self._hold_ports()
+            self._relays.ensure(self._relayed())
             self._names.reload()  # a bridge that was made anew has another socket
             conntrack.forget_flows({*before, *(one for ports in self._published.all().values() for one in ports)})
 
     def _ensure_bridge(self, network: NetworkDefinition) -> None:
         bridge = network.bridge(self._config.tag)
         links.ensure_mark_rule(bridge)
-        links.ensure_bridge(bridge, network.subnet, loopback=bridge in self._bridges_to_loopback())
+        links.ensure_bridge(bridge, network, loopback=bridge in self._bridges_to_loopback())
+        if network.subnet6 is not None:
+            ipv6.enable_forwarding()
+            self._write_down_neighbours(network)
         self._names.begin(network)
+
+    def _write_down_neighbours(self, network: NetworkDefinition) -> None:
+        there = [port.port for port in links.attached(self._config.tag) if self._is_in(port, network.number)]
+        links.write_down_neighbours(network.bridge(self._config.tag), there)
 
     def _forget_detached(self) -> list[Published]:
         """What died between two steps publishes nothing and has no name. What it published until now."""
@@ -139,9 +111,20 @@ class Network:
             return (
                 self._is_host_side_intact(side)
                 and self._rules.are_intact(side.attached, published)
-                and self._is_let_through()
+                and firewall.is_let_through(bridge_prefix(self._config.tag))
                 and self._names.is_intact()
+                and self._relays.is_intact(relays.wanted(published, firsts(side.attached)))
             )
+
+    def _is_host_side_intact(self, side: links.HostSide) -> bool:
+        to_loopback, wanted = self._bridges_to_loopback(), self._gateways()
+        return (
+            links.is_forwarding()
+            and (ipv6.is_forwarding() or not any(one.subnet6 for one in self.networks()))
+            and not side.strays(wanted, ports.port_prefix(self._config.tag))
+            and all(side.has_bridge(name, at, loopback=name in to_loopback) for name, at in wanted.items())
+            and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
+        )
 
     def attach(
         self,
@@ -168,13 +151,14 @@ class Network:
         netns.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             self._reservations.take(container_id, published)
+            self._relays.refuse_taken(published)
             if namespace is None:
                 namespaces.create_netns(netns)
             else:
                 namespaces.bind_netns(namespace, netns)
             with self._lock:
                 self._connect_all(container_id, netns, endpoints, published)
-            links.configure_inside(netns, [_inside(number, one) for number, one in enumerate(endpoints)])
+            links.configure_inside(netns, [self._inside(number, one) for number, one in enumerate(endpoints)])
         except Exception as error:  # whatever it is, nothing is left
             self._give_back(container_id)
             if not isinstance(error, OSError):
@@ -190,21 +174,13 @@ class Network:
         except (EngineError, OSError):
             logger.exception("the network of container %s could not be taken away", container_id[:12])
 
-    def places(self, where: str | Sequence[Endpoint]) -> Sequence[Endpoint]:
-        """Those that `attach` makes of `where`.
-
-        Raises:
-            NetworkError: the address is not one of the default network.
-        """
-        return [Endpoint(network=self.default, address=where)] if isinstance(where, str) else where
-
     def _connect_all(
         self, container_id: str, netns: Path, endpoints: Sequence[Endpoint], published: Sequence[Published]
     ) -> None:
         """The interfaces, the files, then the rules."""
         for port in self._of(container_id):
             links.disconnect(port.name)
-            self._rules.silence(port.port)
+            self._silence(port)
             self._mislead(container_id, port.address)
         leads_out = any(not one.network.is_internal for one in endpoints)
         made = [
@@ -212,15 +188,19 @@ class Network:
             for number, endpoint in enumerate(endpoints)
         ]
         self._published.save(container_id, published if made else ())
-        led = [Forward(one, made[0].address) for one in published] if made else []
         if made:
-            self._rules.add(made, led)
+            self._rules.add(made, _led(published, made[0].address))
         if any(endpoint.network.has_names for endpoint in endpoints):
             self._names.lead_out(container_id, endpoints[0].servers, leads_out=leads_out)  # it is in all of them now
             self._names.reload()
-        if led:
-            self._route_loopback()
-            conntrack.forget_flows(published)
+        if published and made:
+            self._lead(published)
+
+    def _lead(self, published: Sequence[Published]) -> None:
+        """What rules alone do not: the way from the host's loopback, relays, and flows that went elsewhere."""
+        self._route_loopback()
+        self._relays.ensure(self._relayed())
+        conntrack.forget_flows(published)
 
     def _join(
         self, container_id: str, netns: Path, endpoint: Endpoint, number: int, *, reflects: bool, leads_out: bool
@@ -228,9 +208,9 @@ class Network:
         """One interface, which may not speak yet. The network is made if this is its first container."""
         self._refuse_second_use(container_id, endpoint.address)
         self._begin(endpoint.network)
-        tag, address, inside = self._config.tag, endpoint.address, _inside(number, endpoint).name
-        port = Port.of(ports.port_name(tag, endpoint.network, address), address)
-        alias = ports.alias(tag, container_id, address, inside)
+        tag, address, inside = self._config.tag, endpoint.address, self._inside(number, endpoint).name
+        port = Port.of(ports.port_name(tag, endpoint.network, address), address, endpoint.address6)
+        alias = ports.alias(tag, container_id, address, inside, endpoint.address6)
         bridge = endpoint.network.bridge(tag)
         links.connect(Joint(bridge=bridge, port=port, inside=inside, alias=alias, reflects=reflects), netns)
         self._names.add(container_id, endpoint, leads_out=leads_out)
@@ -244,6 +224,8 @@ class Network:
         if stale is not None and not any(self._is_in(port, stale.number) for port in links.attached(self._config.tag)):
             self._remove_bridge(stale.number)  # of a database that is not today's
         refuse_foreign(network.subnet.network)
+        if network.subnet6 is not None:
+            ipv6.refuse_missing()
         self._refuse_overlap(network)
         self._definitions.save(network)
         self._load_rules()
@@ -258,6 +240,16 @@ class Network:
         others = [name for _, name in overlapping(network.subnet.network, but=bridge_prefix(self._config.tag))]
         if others:
             msg = f"The network {network.subnet} overlaps a route of this host ({others[0]}). Remove it, and create it with another subnet."
+            raise NetworkError(msg)
+        if network.subnet6 is not None:
+            self._refuse_overlap6(network.subnet6)
+
+    def _refuse_overlap6(self, subnet6: Subnet6) -> None:
+        found = [f"another network ({one.subnet6})" for one in self.networks() if one.subnet6 == subnet6]
+        routed = overlapping6(subnet6.network, but=bridge_prefix(self._config.tag))
+        found += [f"a route of this host ({other})" for other, _name in routed]
+        if found:
+            msg = f"The network {subnet6} overlaps {found[0]}. Remove it, and create it with another subnet."
             raise NetworkError(msg)
 
     def _refuse_second_use(self, container_id: str, address: str) -> None:
@@ -276,6 +268,7 @@ class Network:
         """
         if not self._of(container_id):
             self._reservations.take(container_id, published)
+            self._relays.refuse_taken(published)
             self._published.save(container_id, published)
         with self._lock:
             found = self._of(container_id)
@@ -293,14 +286,14 @@ class Network:
     def _connect_one_more(self, container_id: str, endpoint: Endpoint, found: Sequence[Attached]) -> None:
         netns, published = self._netns(container_id), self._published.of(container_id)
         number = max((port.number for port in found), default=-1) + 1
-        inside = [*map(self._inside_of, found), _inside(number, endpoint)]
+        inside = [*map(self._inside_of, found), self._inside(number, endpoint)]
         leads_out = any(one.leads_out for one in inside)
         port = self._join(container_id, netns, endpoint, number, reflects=bool(published), leads_out=leads_out)
         self._names.lead_out(container_id, endpoint.servers, leads_out=leads_out)
-        self._rules.add([port], () if found else [Forward(one, port.address) for one in published])
+        self._rules.add([port], () if found else _led(published, port.address))
         links.reconfigure_inside(netns, inside, new=inside[-1:])
         if published and not found:
-            self._route_loopback()
+            self._lead(published)
 
     def disconnect(self, container_id: str, number: int) -> None:
         """Take a running container out of a network. Its published ports then lead to its next one. Idempotent.
@@ -322,24 +315,21 @@ class Network:
         for port in self._of(container_id):
             if self._is_in(port, number):
                 links.disconnect(port.name)
-                self._rules.silence(port.port)
+                self._silence(port)
         self._names.remove(container_id, number=number)
         if not self._of(container_id):
             self._published.forget(container_id)
             self._reservations.release(container_id)
         self._load_rules()
         self._route_loopback()
+        self._relays.ensure(self._relayed())
 
-    def _is_in(self, port: Attached, number: int) -> bool:
-        network = self._network_of(port.address)
-        return network is not None and network.number == number
-
-    def _inside_of(self, port: Attached) -> Inside:
-        network = self._network_of(port.address) or self.default
-        return Inside(port.inside, port.address, network.subnet, leads_out=not network.is_internal)
-
-    def _of(self, container_id: str) -> list[Attached]:
-        return [port for port in links.attached(self._config.tag) if port.container_id == container_id]
+    def _silence(self, port: Attached) -> None:
+        """It has gone, and what the host knows of it goes, too."""
+        self._rules.silence(port.port)
+        network = self._network_of(port.address) if port.address6 else None
+        if network is not None:
+            self._write_down_neighbours(network)
 
     def detach(self, container_id: str) -> None:
         """Remove a container's interfaces, its leave to speak, its ports, its names and its namespace. Idempotent.
@@ -352,7 +342,7 @@ class Network:
 
         def forget(port: Attached) -> None:
             with self._lock:
-                self._rules.silence(port.port)
+                self._silence(port)
                 self._mislead(container_id, port.address)
 
         with contextlib.ExitStack() as stack:  # from the last to the first, whatever becomes of the others
@@ -371,15 +361,10 @@ class Network:
 
     def _mislead(self, container_id: str, address: str) -> None:
         published = self._published.of(container_id)
-        self._rules.mislead(Forward(one, address) for one in published)
+        self._rules.mislead(_led(published, address))
         self._published.forget(container_id)
         if published:
-            self._route_loopback()
-            conntrack.forget_flows(published)
-
-    def published(self, container_id: str) -> tuple[Published, ...]:
-        """The ports of the host that lead to this container now."""
-        return self._published.of(container_id)
+            self._lead(published)
 
     def _route_loopback(self) -> None:
         to_loopback = self._bridges_to_loopback()
@@ -387,39 +372,9 @@ class Network:
             bridge = network.bridge(self._config.tag)
             links.route_loopback(bridge, loopback=bridge in to_loopback)
 
-    def _bridges_to_loopback(self) -> set[str | None]:
-        """Those of networks where a port of the host's loopback leads to."""
-        firsts, published = self.attached(), self._published.all()
-        reached = {name for name, found in published.items() if any(one.reaches_loopback for one in found)}
-        return {self._bridge_of(firsts[name]) for name in reached & firsts.keys()}
-
-    def attached(self) -> dict[str, str]:
-        """Addresses of all attached containers, by container id: of their first networks."""
-        return firsts(links.attached(self._config.tag))
-
-    def whereabouts(self) -> dict[str, dict[int, str]]:
-        """The address of every attached container in each network that it is in now, by its id and the network's number."""
-        return ports.whereabouts(links.attached(self._config.tag), self.networks())
-
-    def networks_of(self, container_id: str) -> dict[int, str]:
-        return self.whereabouts().get(container_id, {})
-
-    def traffic(self, container_ids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """Bytes that each of these containers has received and sent; without those that have no port."""
-        return self._traffic.of(container_ids)
-
-    def namespaces(self) -> set[str]:
-        """First 12 digits of the ids of the containers that have a network namespace here."""
-        folder = self._config.run / "netns"
-        return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
     def detach_leftover(self, short_id: str) -> None:
         """Remove the namespace of a container of which only 12 digits are known. Idempotent."""
         namespaces.delete_netns(self._netns(short_id))
-
-    def collisions(self) -> list[tuple[str, str]]:
-        """(network, interface) of each route of this host that overlaps the default network."""
-        return overlapping(self._subnet.network, but=bridge_prefix(self._config.tag))
 
     def forget_network(self, number: int) -> None:
         """Remove a network's bridge and all that is kept of it. Idempotent.
@@ -464,36 +419,16 @@ class Network:
         with self._lock:
             firewall.take_back(prefix)
             self._names.remove_all()
+            self._relays.remove()
             for network in self.networks():
                 links.remove_bridge(network.bridge(self._config.tag))
                 self._definitions.forget(network.number)
             self._rules.remove()
             self._forget_detached()
 
-    def _netns(self, container_id: str) -> Path:
-        return self._config.run / "netns" / container_id[:12]
-
     def _load_rules(self) -> None:
         self._rules.load(self.networks(), links.attached(self._config.tag), self._published.all())
 
-    def _is_host_side_intact(self, side: links.HostSide) -> bool:
-        to_loopback, wanted = self._bridges_to_loopback(), self._gateways()
-        return (
-            links.is_forwarding()
-            and not side.strays(wanted, ports.port_prefix(self._config.tag))
-            and all(side.has_bridge(name, at, loopback=name in to_loopback) for name, at in wanted.items())
-            and all(side.is_on(port, self._bridge_of(port.address)) for port in side.attached)
-        )
 
-    def _gateways(self) -> dict[str, str]:
-        """By the name of the bridge."""
-        return {network.bridge(self._config.tag): network.subnet.gateway for network in self.networks()}
-
-    def _is_let_through(self) -> bool:
-        chain = firewall.foreign_forward_policy()
-        return chain is None or firewall.is_let_through(bridge_prefix(self._config.tag), chain)
-
-
-def _inside(number: int, endpoint: Endpoint) -> Inside:
-    network = endpoint.network
-    return Inside(f"eth{number}", endpoint.address, network.subnet, leads_out=not network.is_internal)
+def _led(published: Iterable[Published], address: str) -> list[Forward]:
+    return [Forward(one, address) for one in published if not one.is_relayed]

@@ -1,8 +1,8 @@
 """Which ports of ours the kernel has.
 
 A container's port on a bridge carries, as its alias, whose it is and what its other end is called in the container:
-`berth-<tag> <container id> <address> <eth…>`. The kernel is so the only record of what is attached, and it ends with the
-interface. An alias without the last word is of an earlier version, which had one network.
+`berth-<tag> <container id> <address> <eth…> [<IPv6 address>]`. The kernel is so the only record of what is attached, and it
+ends with the interface. An alias of three words is of an earlier version, which had one network.
 
 The list is read every two seconds and at each start; pyroute2 takes 1 ms a link for it, this 0.03. Source: rtnetlink(7).
 """
@@ -32,6 +32,7 @@ _NLMSG, _IFINFO, _ATTRIBUTE = struct.Struct("=IHHII"), struct.Struct("=BxHiII"),
 _BUFFER_BYTES = 1 << 17
 _TRIES = 10
 _UP = 1
+_ID_LENGTH = 64
 FIRST = "eth0"  # the interface of a container's first network
 
 
@@ -56,6 +57,7 @@ class Attached:
     container_id: str
     address: str
     inside: str
+    address6: str = ""
 
     @property
     def number(self) -> int:
@@ -64,7 +66,7 @@ class Attached:
 
     @property
     def port(self) -> Port:
-        return Port.of(self.name, self.address)
+        return Port.of(self.name, self.address, self.address6)
 
 
 def port_prefix(tag: str) -> str:
@@ -78,17 +80,17 @@ def port_name(tag: str, network: NetworkDefinition, address: str) -> str:
     return f"{port_prefix(tag)}{code}"
 
 
-def alias(tag: str, container_id: str, address: str, inside: str) -> str:
-    return f"berth-{tag} {container_id} {address} {inside}"
+def alias(tag: str, container_id: str, address: str, inside: str, address6: str = "") -> str:
+    return f"berth-{tag} {container_id} {address} {inside} {address6}".rstrip()
 
 
 def attached_among(links: list[Link], tag: str) -> list[Attached]:
     """Our ports; those of one container in the order of its interfaces."""
     found = []
     for link in links:
-        words = [*link.alias.split(" "), FIRST]
-        if len(words) in (4, 5) and words[0] == f"berth-{tag}":
-            found.append(Attached(link.index, link.name, link.master, words[1], words[2], words[3]))
+        words = link.alias.split(" ")
+        if len(words) in (3, 4, 5) and words[0] == f"berth-{tag}" and len(words[1]) == _ID_LENGTH:
+            found.append(Attached(link.index, link.name, link.master, *words[1:3], *(words[3:] or [FIRST])))
     return sorted(found, key=lambda port: port.number)
 
 

@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EVERYWHERE = "0.0.0.0"
+EVERYWHERE6 = "::"
 PROTOCOLS = ("tcp", "udp")
 PORT_MAXIMUM = 65535
 
 
 @dataclass(frozen=True, slots=True, order=True, kw_only=True)
 class Published:
-    """One port of the host that leads to one port of a container. `address` is the host's; 0.0.0.0: all of them.
+    """One port of the host that leads to one port of a container. `address` is the host's; 0.0.0.0: all of them, `::`:
+    all of its IPv6 ones.
 
     Raises:
         RequestRefused: no such address, port or protocol.
@@ -41,9 +43,9 @@ class Published:
             msg = f"Only tcp and udp ports can be published, not '{self.protocol[:20]}'."
             raise RequestRefused(msg)
         try:
-            ipaddress.IPv4Address(self.address)
+            ipaddress.ip_address(self.address)
         except ValueError as error:
-            msg = f"'{self.address[:80]}' is not an IPv4 address."
+            msg = f"'{self.address[:80]}' is not an IP address."
             raise RequestRefused(msg) from error
         if not (0 < self.port <= PORT_MAXIMUM and 0 < self.container_port <= PORT_MAXIMUM):
             msg = f"Ports are numbers from 1 to {PORT_MAXIMUM}."
@@ -51,12 +53,25 @@ class Published:
 
     def overlaps(self, other: Published) -> bool:
         """Whether the host cannot give out both."""
-        same = (self.protocol, self.port) == (other.protocol, other.port)
-        return same and (self.address == other.address or EVERYWHERE in {self.address, other.address})
+        same = (self.protocol, self.port, self.is_relayed) == (other.protocol, other.port, other.is_relayed)
+        return same and (
+            self.address == other.address or bool({EVERYWHERE, EVERYWHERE6} & {self.address, other.address})
+        )
 
     @property
     def reaches_loopback(self) -> bool:
-        return self.address == EVERYWHERE or ipaddress.IPv4Address(self.address).is_loopback
+        """From the host's 127.0.0.0/8, by the firewall."""
+        return self.address == EVERYWHERE or (not self.is_relayed and ipaddress.ip_address(self.address).is_loopback)
+
+    @property
+    def is_relayed(self) -> bool:
+        """Of an IPv6 address: a program of ours passes calls on (`engine.network.relays`), no rule of the firewall."""
+        return ":" in self.address
+
+    @property
+    def spelled(self) -> str:
+        """As Docker writes it: `0.0.0.0:80`, `[::1]:80`."""
+        return f"[{self.address}]:{self.port}" if self.is_relayed else f"{self.address}:{self.port}"
 
 
 class PublishedFiles:

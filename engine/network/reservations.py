@@ -52,7 +52,7 @@ class Reservations:
             NetworkError: the host has no such address, or this process no more descriptors.
         """
         self.release(container_id)
-        wanted = list(published)
+        wanted = [one for one in published if not one.is_relayed]  # a relay's own socket holds the others
         if not wanted:
             return
         deadline = time.monotonic() + patience_s

@@ -1,4 +1,6 @@
-"""Which networks this host has a route to. Read from a file that needs no rights. Source: proc_pid_net(5), `route`."""
+"""Which networks this host has a route to. Read from files that need no rights. Source: proc_pid_net(5), `route`,
+`ipv6_route`.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ import struct
 from pathlib import Path
 
 ROUTES = Path("/proc/thread-self/net/route")
+ROUTES6 = Path("/proc/thread-self/net/ipv6_route")
 _UP = 1
 
 
@@ -28,6 +31,27 @@ def routed_networks(*, but: str) -> list[tuple[ipaddress.IPv4Network, str]]:
     except OSError:
         return []
     return [(network, interface) for network, interface in read_routes(text) if not interface.startswith(but)]
+
+
+def read_routes6(text: str) -> list[tuple[ipaddress.IPv6Network, str]]:
+    """(network, interface) of each IPv6 route but default ones and those to groups, from the file's text."""
+    found = []
+    for line in text.splitlines():
+        destination, length, *_rest, interface = line.split()
+        network = ipaddress.IPv6Network((bytes.fromhex(destination), int(length, 16)))
+        if network.prefixlen and not network.is_multicast:
+            found.append((network, interface))
+    return found
+
+
+def overlapping6(network: ipaddress.IPv6Network, *, but: str) -> list[tuple[str, str]]:
+    """As `overlapping`."""
+    try:
+        text = ROUTES6.read_text("ascii")
+    except OSError:
+        return []
+    found = [(other, name) for other, name in read_routes6(text) if not name.startswith(but)]
+    return [(str(other), name) for other, name in found if network.overlaps(other)]
 
 
 def overlapping(network: ipaddress.IPv4Network, *, but: str) -> list[tuple[str, str]]:

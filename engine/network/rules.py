@@ -101,6 +101,8 @@ def _home(network: NetworkDefinition, tag: str) -> Home:
         gateway=network.subnet.gateway,
         is_internal=network.is_internal,
         has_names=network.has_names,
+        subnet6="" if network.subnet6 is None else str(network.subnet6),
+        gateway6=network.gateway6,
     )
 
 
@@ -113,4 +115,6 @@ def firsts(attached: Iterable[Attached]) -> dict[str, str]:
 
 
 def forwards(published: AllPublished, addresses: Mapping[str, str]) -> set[Forward]:
-    return {Forward(one, addresses[name]) for name in published.keys() & addresses for one in published[name]}
+    """Those that are rules: IPv6 addresses of the host have relays (`engine.network.relays`)."""
+    there = published.keys() & addresses
+    return {Forward(one, addresses[name]) for name in there for one in published[name] if not one.is_relayed}

@@ -3,7 +3,8 @@
     inet TABLE     what may pass the host: containers of one network to each other and out, nothing from one network to
                    another, nothing to the host but the question for a name, nothing in unasked; from elsewhere
                    nothing to the addresses that the host has in networks, where the name server listens
-    bridge TABLE   what a port may say: its own hardware and IP address only, and no IPv6 (NET-03)
+    bridge TABLE   what a port may say: its own hardware and IP addresses only, and nothing about who has which IPv6 address:
+                   neighbours of IPv6 are written down, not asked for, so that nobody can answer wrongly (NET-03)
 
 Fail closed (F44): packets of containers are routed only if they carry `MARK`, which only these rules set. When somebody
 flushes the rules, the routing rule (see `links.ensure_mark_rule`) refuses them until the reconciler is back. Packets
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 MARK = 0x02000000
 QUESTIONS = "200/second burst 500 packets"
+_ABOUT_NEIGHBOURS = (
+    "nd-router-solicit, nd-router-advert, nd-neighbor-solicit, nd-neighbor-advert, nd-redirect,"
+    " mld-listener-query, mld-listener-report, mld-listener-done, mld2-listener-report"
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,14 +47,19 @@ class Port:
     interface: str
     mac: str
     address: str
+    address6: str = ""
 
     @classmethod
-    def of(cls, interface: str, address: str) -> Port:
-        return cls(interface, container_mac(address), address)
+    def of(cls, interface: str, address: str, address6: str = "") -> Port:
+        return cls(interface, container_mac(address), address, address6)
 
     @property
     def element(self) -> str:
         return f'"{self.interface}" . {self.mac} . {self.address}'
+
+    @property
+    def element6(self) -> str:
+        return f'"{self.interface}" . {self.mac} . {self.address6}'
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -88,6 +98,8 @@ class Home:
     gateway: str
     is_internal: bool
     has_names: bool
+    subnet6: str = ""
+    gateway6: str = ""
 
 
 def ruleset(
@@ -110,9 +122,14 @@ table bridge {table} {{
   set ports {{
     type ifname . ether_addr . ipv4_addr{_elements(port.element for port in sorted(ports))}
   }}
+  set ports6 {{
+    type ifname . ether_addr . ipv6_addr{_elements(port.element6 for port in sorted(ports) if port.address6)}
+  }}
   chain from_ports {{
     type filter hook prerouting priority -300; policy accept;
     iifname "{prefix}*" ether type ip iifname . ether saddr . ip saddr @ports accept
+    iifname "{prefix}*" icmpv6 type {{ {_ABOUT_NEIGHBOURS} }} drop
+    iifname "{prefix}*" ether type ip6 iifname . ether saddr . ip6 saddr @ports6 accept
     iifname "{prefix}*" ether type arp iifname . arp saddr ether . arp saddr ip @ports accept
     iifname "{prefix}*" drop
   }}
@@ -127,6 +144,9 @@ def _networks(homes: Collection[Home]) -> str:
     named = _elements(f'"{home.bridge}" . {home.gateway}' for home in homes if home.has_names)
     same = _elements(f'"{home.bridge}" . "{home.bridge}"' for home in homes)
     internal = _elements(f'"{home.bridge}"' for home in homes if home.is_internal)
+    with_six = [home for home in homes if home.subnet6]
+    pairs6 = _elements(f'"{home.bridge}" . {home.subnet6}' for home in with_six)
+    gateways6 = _elements(f'"{home.bridge}" . {home.gateway6}' for home in with_six)
     return f"""
   set networks {{
     type ipv4_addr
@@ -138,6 +158,17 @@ def _networks(homes: Collection[Home]) -> str:
   }}
   set gateways {{
     type ifname . ipv4_addr{gateways}
+  }}
+  set networks6 {{
+    type ipv6_addr
+    flags interval{_elements(home.subnet6 for home in with_six)}
+  }}
+  set homes6 {{
+    type ifname . ipv6_addr
+    flags interval{pairs6}
+  }}
+  set gateways6 {{
+    type ifname . ipv6_addr{gateways6}
   }}
   set named {{
     type ifname . ipv4_addr{named}
@@ -188,6 +219,7 @@ def _translation(bridges: str) -> str:
     oifname "{bridges}*" ip saddr 127.0.0.0/8 masquerade
     oifname "{bridges}*" ip saddr @networks ct status dnat masquerade
     ip saddr @networks oifname != "{bridges}*" masquerade
+    ip6 saddr @networks6 oifname != "{bridges}*" masquerade
   }}"""
 
 
@@ -198,25 +230,29 @@ def _filters(bridges: str) -> str:
   chain raw {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{bridges}*" ip daddr 127.0.0.0/8 drop
-    iifname "{bridges}*" meta nfproto ipv6 drop
     iifname "{bridges}*" iifname . ip saddr != @homes drop
     iifname != "lo" ip saddr @networks iifname . ip saddr != @homes drop
+    iifname "{bridges}*" iifname . ip6 saddr != @homes6 drop
+    iifname != "lo" ip6 saddr @networks6 iifname . ip6 saddr != @homes6 drop
     iifname "{bridges}*" meta mark set meta mark or {MARK:#x}
   }}
   chain towards {{
     type filter hook prerouting priority dstnat + 1; policy accept;
     ip daddr @networks meta mark set meta mark or {MARK:#x}
+    ip6 daddr @networks6 meta mark set meta mark or {MARK:#x}
   }}
   chain input {{
     type filter hook input priority filter - 10; policy accept;
     iifname "{bridges}*" ct state established,related accept
     iifname . ip daddr @gateways icmp type echo-request accept
+    iifname . ip6 daddr @gateways6 icmpv6 type echo-request accept
     iifname . ip daddr @named udp dport 53 update @asking {{ ip saddr limit rate over {QUESTIONS} }} drop
     iifname . ip daddr @named udp dport 53 accept
     iifname "{bridges}*" meta l4proto tcp reject with tcp reset
     iifname "{bridges}*" meta l4proto udp reject with icmpx type admin-prohibited
     iifname "{bridges}*" drop
     iifname != "lo" ip daddr @networks drop
+    iifname != "lo" ip6 daddr @networks6 drop
   }}
   chain answers {{
     type filter hook output priority filter - 10; policy accept;
@@ -228,6 +264,8 @@ def _filters(bridges: str) -> str:
     oifname "{bridges}*" {unmarked}
     iifname "{bridges}*" ip daddr 169.254.0.0/16 meta l4proto tcp reject with tcp reset
     iifname "{bridges}*" ip daddr 169.254.0.0/16 drop
+    iifname "{bridges}*" ip6 daddr {{ fe80::/10, fd00:ec2::/32 }} meta l4proto tcp reject with tcp reset
+    iifname "{bridges}*" ip6 daddr {{ fe80::/10, fd00:ec2::/32 }} drop
     iifname . oifname @same accept
     iifname "{bridges}*" oifname "{bridges}*" meta l4proto tcp reject with tcp reset
     iifname "{bridges}*" oifname "{bridges}*" drop
@@ -243,7 +281,7 @@ def _filters(bridges: str) -> str:
 
 def add(table: str, port: Port) -> str:
     """Let a port speak."""
-    return f"add element bridge {table} ports {{ {port.element} }}\n"
+    return _about(table, port, "add")
 
 
 def lead(table: str, forwards: Iterable[Forward]) -> str:
@@ -252,7 +290,12 @@ def lead(table: str, forwards: Iterable[Forward]) -> str:
 
 
 def delete_port(table: str, port: Port) -> str:
-    return f"delete element bridge {table} ports {{ {port.element} }}\n"
+    return _about(table, port, "delete")
+
+
+def _about(table: str, port: Port, verb: str) -> str:
+    six = f"{verb} element bridge {table} ports6 {{ {port.element6} }}\n" if port.address6 else ""
+    return f"{verb} element bridge {table} ports {{ {port.element} }}\n{six}"
 
 
 def delete_forwards(table: str, forwards: Iterable[Forward]) -> str:
@@ -265,9 +308,9 @@ def delete_tables(table: str) -> str:
 
 _SET = re.compile(r"(set|map) (\w+) \{.*?\n\s*\}", re.DOTALL)
 _ELEMENTS = re.compile(r"\s*elements = \{(.*?)\}", re.DOTALL)
-_PORT = re.compile(r'"([^"]+)" \. ([0-9a-f:]{17}) \. ([0-9.]+)')
+_PORT = re.compile(r'"([^"]+)" \. ([0-9a-f:]{17}) \. ([0-9a-f.:]+)')
 _FORWARD = re.compile(r"(tcp|udp)(?: \. (\d+\.\d+\.\d+\.\d+))? \. (\d+) : (\d+\.\d+\.\d+\.\d+) \. (\d+)")
-_CHANGING = frozenset({"ports", "published", "published_everywhere", "asking"})
+_CHANGING = frozenset({"ports", "ports6", "published", "published_everywhere", "asking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +324,10 @@ class Listing:
 
 def read_listing(text: str) -> Listing:
     elements = {found[2]: " ".join(_ELEMENTS.findall(found[0])) for found in _SET.finditer(text)}
-    ports = {Port(*found) for found in _PORT.findall(elements.get("ports", ""))}
+    six = {found[:2]: found[2] for found in _PORT.findall(elements.get("ports6", ""))}
+    four = _PORT.findall(elements.get("ports", ""))
+    ports = {Port(name, mac, address, six.pop((name, mac), "")) for name, mac, address in four}
+    ports |= {Port(interface, mac, "", address6) for (interface, mac), address6 in six.items()}
     maps = elements.get("published", "") + " " + elements.get("published_everywhere", "")
     forwards = {_forward(*found) for found in _FORWARD.findall(maps)}
     kept = [f"{name}: {_in_order(listed)}" for name, listed in sorted(elements.items()) if name not in _CHANGING]

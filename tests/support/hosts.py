@@ -22,6 +22,7 @@ from engine.kernel import namespaces
 
 T = TypeVar("T")
 LAN_ADDRESS, HOST_ADDRESS = "198.51.100.1", "198.51.100.2"
+LAN_ADDRESS6, HOST_ADDRESS6 = "2001:db8::1", "2001:db8::2"
 ANSWER = b"berth"
 
 
@@ -50,10 +51,13 @@ class FakeHost:
         ip(self.netns, f"link add eth0 type veth peer name {name}")
         namespaces.in_netns(self.lan, lambda: ip(self.netns, f"link set {name} netns {threading.get_native_id()}"))
         ip(self.lan, f"link set {name} name eth0")
-        for netns, address in ((self.netns, HOST_ADDRESS), (self.lan, LAN_ADDRESS)):
+        both = ((self.netns, HOST_ADDRESS, HOST_ADDRESS6), (self.lan, LAN_ADDRESS, LAN_ADDRESS6))
+        for netns, address, address6 in both:
             ip(netns, f"addr add {address}/24 dev eth0")
+            ip(netns, f"-6 addr add {address6}/64 dev eth0 nodad")
             ip(netns, "link set eth0 up")
         ip(self.netns, f"route add default via {LAN_ADDRESS}")
+        ip(self.netns, f"-6 route add default via {LAN_ADDRESS6}")
 
     def stop(self) -> None:
         for netns in (self.netns, self.lan):

@@ -156,7 +156,8 @@ def test_other_names_are_passed_on_but_not_for_who_is_in_internal_networks_only(
     own = tmp_path / "resolv.conf"
     own.write_text("nameserver 127.0.0.1\n")
     tmp_path.chmod(0o755)
-    monkeypatch.setattr(names, "_UNPRIVILEGED", (*_with_resolv_conf(own), *names._UNPRIVILEGED))
+    plain = names.as_nobody
+    monkeypatch.setattr(names, "as_nobody", lambda *argv: (*_with_resolv_conf(own), *plain(*argv)))
     with listening(host.netns, port=53, kind=UDP, address="127.0.0.1") as asked:
         front, hidden = attach(ONE, place(FRONT, 2, "web")), attach(TWO, place(HIDDEN, 2, "db"))
         ask(hidden, HIDDEN.subnet.gateway, "secret.example.com", within_s=1)

@@ -387,7 +387,7 @@ def test_two_engines_do_not_give_out_one_port_twice(network, host, publish):
     "wrong",
     [
         {"protocol": "sctp"},
-        {"address": "::1"},
+        {"address": "::x"},
         {"address": "1.2.3"},
         {"port": 0},
         {"port": 65536},
