@@ -14,6 +14,8 @@ from dashboard import gateway
 from dashboard.catalog.models import Image
 from dashboard.containers.restartpolicy import RestartPolicy
 from dashboard.core.models import Timestamped
+from dashboard.grammar.ports import spelled_address
+from dashboard.networks.addresses import address6_of
 from dashboard.networks.models import Network
 from dashboard.teams.models import Team, main_team_id
 from dashboard.volumes.models import Volume
@@ -154,6 +156,10 @@ class Endpoint(models.Model):
     def mac_address(self) -> str:
         return gateway.container_mac(self.address) if self.address else ""
 
+    @property
+    def address6(self) -> str:
+        return address6_of(self.network, self.address)
+
 
 class HealthStatus(models.TextChoices):
     STARTING = "starting"
@@ -185,7 +191,7 @@ class PublishedPort(models.Model):
 
     container = models.ForeignKey(Container, on_delete=models.CASCADE, related_name="ports")
     protocol = models.CharField(max_length=4)
-    address = models.GenericIPAddressField(protocol="IPv4")  # of the host; 0.0.0.0 is all of them
+    address = models.GenericIPAddressField()  # of the host; 0.0.0.0 is all of them, `::` all IPv6 ones
     port = models.PositiveIntegerField()
     container_port = models.PositiveIntegerField()
     first = models.PositiveIntegerField()  # the ports that it may be instead, should a program of the host have this
@@ -198,7 +204,7 @@ class PublishedPort(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.address}:{self.port}->{self.container_port}/{self.protocol}"
+        return f"{spelled_address(self.address)}:{self.port}->{self.container_port}/{self.protocol}"
 
 
 class VolumeUse(models.Model):

@@ -278,6 +278,7 @@ def _shape(container: Container, endpoint: Endpoint) -> dict[str, Any]:
     network, is_up = endpoint.network, container.state in states.RUNS
     address = str(endpoint.address) if is_up and endpoint.address else ""
     subnet = addresses.subnet_of(network) if address else None
+    address6 = endpoint.address6 if address else ""
     return _NOWHERE | {
         "IPAMConfig": {"IPv4Address": endpoint.ip} if endpoint.ip else None,
         "Aliases": list(endpoint.aliases) or None,
@@ -287,6 +288,9 @@ def _shape(container: Container, endpoint: Endpoint) -> dict[str, Any]:
         "Gateway": subnet.gateway if subnet and not network.is_internal else "",
         "IPAddress": address,
         "IPPrefixLen": subnet.prefix_length if subnet else 0,
+        "IPv6Gateway": addresses.definition_of(network).gateway6 if address6 and not network.is_internal else "",
+        "GlobalIPv6Address": address6,
+        "GlobalIPv6PrefixLen": gateway.PREFIX_LENGTH6 if address6 else 0,
         "DNSNames": None if network.is_predefined else list(names_of(container, endpoint)),
     }
 
@@ -297,7 +301,10 @@ def shapes(container: Container) -> dict[str, Any]:
     if has_host_network(ContainerOptions.from_json(container.options)):
         found[HOST] = dict(_NOWHERE)  # the host's own addresses are nobody's to tell
     default = found.get(BRIDGE, _NOWHERE)
-    on_top = ("Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "EndpointID")
+    on_top = (
+        *("Gateway", "IPAddress", "IPPrefixLen", "MacAddress", "EndpointID"),
+        *("IPv6Gateway", "GlobalIPv6Address", "GlobalIPv6PrefixLen"),
+    )
     return {"Bridge": "", **{key: default[key] for key in on_top}, "Networks": found}
 
 

@@ -20,10 +20,18 @@ from dashboard.containers.models import Container, PublishedPort
 from dashboard.containers.states import UP
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import ContainerOptions
-from dashboard.grammar.ports import Binding, PortRange, ShownPort, bindings, exposed_ports, read_exposed
+from dashboard.grammar.ports import (
+    Binding,
+    PortRange,
+    ShownPort,
+    bindings,
+    exposed_ports,
+    read_exposed,
+    spelled_address,
+)
 from dashboard.quotas import services as quotas
 
-EVERYWHERE = "0.0.0.0"
+EVERYWHERE = ("0.0.0.0", "::")
 ATTEMPTS = 100  # at each, somebody else has got a port
 LOW = 1024
 _RANGE_FILE = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -107,7 +115,7 @@ def _chosen(container: Container, wanted: Iterable[Binding]) -> list[PublishedPo
         )
         port = _free(row, taken)
         if port is None:
-            failed = f"Bind for {address}:{host.first} failed: port is already allocated"
+            failed = f"Bind for {spelled_address(address)}:{host.first} failed: port is already allocated"
             raise PortRefused(container, failed if len(host) == 1 else "all ports are allocated")
         row.port = port
         taken.setdefault((row.protocol, port), set()).add(address)
@@ -124,8 +132,10 @@ def _taken() -> dict[Key, set[str]]:
 
 def _free(row: PublishedPort, taken: dict[Key, set[str]], *, without: Collection[int] = ()) -> int | None:
     for port in _candidates(row):
-        holders = taken.get((row.protocol, port), set())
-        overlaps = row.address in holders or EVERYWHERE in holders or (row.address == EVERYWHERE and bool(holders))
+        is_six = ":" in row.address
+        holders = {one for one in taken.get((row.protocol, port), set()) if (":" in one) is is_six}
+        everywhere = EVERYWHERE[is_six]
+        overlaps = row.address in holders or everywhere in holders or (row.address == everywhere and bool(holders))
         if not overlaps and port not in without:
             return port
     return None

@@ -51,6 +51,7 @@ KINDS: Final = (
     gettext_noop("network namespace"),
     gettext_noop("ports"),
     gettext_noop("process"),
+    gettext_noop("relay"),
     gettext_noop("routing rule"),
     gettext_noop("rule"),
     gettext_noop("runc state"),

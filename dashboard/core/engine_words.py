@@ -87,6 +87,7 @@ FINDINGS: Final = (
     gettext_noop("Name servers that containers ask, from {source}."),
     gettext_noop("Containers are in the default network only, until it is there (apt-get install aardvark-dns)."),
     gettext_noop("Containers find each other by name in networks of their own."),
+    gettext_noop("Nothing can be published on an IPv6 address, until it is there (apt-get install socat)."),
     gettext_noop("The reserve is reached: pulls and starts are refused until something is removed."),
     gettext_noop("Not many more images fit. Remove some that are not used."),
     gettext_noop("Room for images, writable layers and logs."),

@@ -11,8 +11,21 @@ NETWORKS: Final = (
     gettext_noop("'{text}' is not an IPv4 network such as 10.123.0.0/20."),
     gettext_noop("The address {address} cannot be a container's in the network {network}."),
     gettext_noop("'{text}' is not an IPv4 address."),
+    gettext_noop("'{text}' is not an IP address."),
+    gettext_noop("'{text}' is not an IPv6 network such as fd12:3456:789a:1::/64."),
+    gettext_noop("The IPv6 network {network} must be a /{length}."),
+    gettext_noop(
+        "The addresses of {network} may be somebody else's. Choose one of your own of {private}, as fd12:3456:789a:1::/64."
+    ),
+    gettext_noop("The subnet {network} is one of IPv6 addresses: say --ipv6, too."),
+    gettext_noop(
+        "This host has no IPv6 (or it is switched off), so networks cannot have it either. Create the network without --ipv6."
+    ),
+    gettext_noop("Forwarding (net.ipv6.conf.all.forwarding) could not be switched on: {problem}."),
+    gettext_noop("Ports of IPv6 addresses need a relay on this host. Install it (apt-get install socat)."),
+    gettext_noop("the relay did not begin to listen"),
     gettext_noop("The firewall rules could not be loaded: {problem}"),
-    gettext_noop("iptables refused a rule for {bridge} in the chain {chain}."),
+    gettext_noop("{tool} refused a rule for {bridge} in the chain {chain}."),
     gettext_noop("The network could not be set up ({step}): {problem}."),
     gettext_noop("Forwarding (net.ipv4.ip_forward) could not be switched on: {problem}."),
     gettext_noop("The container's network namespace could not be made: {problem}."),

@@ -53,9 +53,7 @@ TYPED: Final = (
     gettext_noop("invalid publish opts format (should be name=value but got '{part}')"),
     gettext_noop("invalid port format for --expose: {text}"),
     gettext_noop("sctp ports cannot be published here: the firewall of this engine translates tcp and udp"),
-    gettext_noop(
-        "nothing can be published on {address}: containers have IPv4 addresses only. Name an IPv4 address instead"
-    ),
+    gettext_noop("nothing can be published on {address}. Name an address of this host as it is"),
     gettext_noop("a container publishes at most {limit} ports, and this one wants {wanted}"),
     gettext_noop("volume name is too short, names should be at least two alphanumeric characters"),
     gettext_noop(

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dashboard.gateway.config import engine as engine
     from dashboard.gateway.config import engine_config as engine_config
+    from dashboard.gateway.config import has_route6 as has_route6
     from dashboard.gateway.config import refuse_host_path as refuse_host_path
+    from dashboard.gateway.config import refuse_no_ipv6 as refuse_no_ipv6
     from dashboard.gateway.config import refuse_subnet as refuse_subnet
     from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
@@ -78,6 +80,8 @@ if TYPE_CHECKING:
     from engine.layers.write import WrittenLayer as WrittenLayer
     from engine.network.addresses import Subnet as Subnet
     from engine.network.addresses import container_mac as container_mac
+    from engine.network.addresses6 import PREFIX_LENGTH6 as PREFIX_LENGTH6
+    from engine.network.addresses6 import Subnet6 as Subnet6
     from engine.network.definition import Endpoint as Endpoint
     from engine.network.definition import NetworkDefinition as NetworkDefinition
     from engine.network.published import Published as Published
@@ -108,7 +112,7 @@ if TYPE_CHECKING:
 _WHERE = {
     "dashboard.gateway.config": (
         *("engine", "engine_config", "refuse_host_path", "refuse_subnet", "refuse_wishes", "reset_engine"),
-        "routed_networks",
+        *("routed_networks", "has_route6", "refuse_no_ipv6"),
     ),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
@@ -167,6 +171,7 @@ _WHERE = {
     "engine.images.pull": ("LayerProgress", "ResolvedImage", "ResolvedLayer", "extract_layer", "resolve"),
     "engine.layers.write": ("WrittenLayer",),
     "engine.network.addresses": ("Subnet", "container_mac"),
+    "engine.network.addresses6": ("PREFIX_LENGTH6", "Subnet6"),
     "engine.network.definition": ("Endpoint", "NetworkDefinition"),
     "engine.network.published": ("Published",),
     "engine.oci.image_config": ("ImageConfig",),

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from engine.api import Engine
+    from engine.network.addresses6 import Subnet6
     from engine.runtime.access import AccessRequest
     from engine.runtime.rights import RightsRequest
     from engine.runtime.shares import SharesRequest
@@ -65,6 +66,25 @@ def routed_networks() -> list[IPv4Network]:
     from engine.network.routes import routed_networks as routed
 
     return [network for network, _interface in routed(but=bridge_prefix(engine_config().tag))]
+
+
+def has_route6(subnet6: Subnet6) -> bool:
+    """Whether this host has a route that overlaps it, without Berth's own. Needs no rights."""
+    from engine.network.definition import bridge_prefix
+    from engine.network.routes import overlapping6
+
+    return bool(overlapping6(subnet6.network, but=bridge_prefix(engine_config().tag)))
+
+
+def refuse_no_ipv6() -> None:
+    """Needs no rights.
+
+    Raises:
+        NetworkError: this host has no IPv6.
+    """
+    from engine.network.addresses6 import refuse_missing
+
+    refuse_missing()
 
 
 def refuse_subnet(network: IPv4Network) -> None:

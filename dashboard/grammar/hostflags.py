@@ -187,7 +187,7 @@ REFUSED_VALUES = {
     "health-start-interval": "a health check has one interval (--health-interval)",
     "io-maxbandwidth": _WINDOWS,
     "io-maxiops": _WINDOWS,
-    "ip6": "networks have no IPv6 addresses",
+    "ip6": "a container's IPv6 address follows from its IPv4 address (--ip)",
     "kernel-memory": "the kernel has no limit of its own for it any more; it counts as memory (-m)",
     "link": "put both containers into a network of your own, where they find each other by name",
     "link-local-ip": "containers have the addresses of their networks only",

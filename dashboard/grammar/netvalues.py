@@ -29,10 +29,19 @@ def is_network_name(text: str) -> bool:
 def read_subnet(text: str) -> str:
     """A network in CIDR. Whether it is one that containers can have is the engine's to say."""
     try:
-        return str(ipaddress.IPv4Network(text))
+        return str(ipaddress.ip_network(text))
     except ValueError as error:
-        msg = f"invalid CIDR block {text}: an IPv4 network such as 10.200.7.0/24 is needed"
+        msg = f"invalid CIDR block {text}: a network such as 10.200.7.0/24 is needed"
         raise ValueRefused(msg) from error
+
+
+def read_range(text: str) -> str:
+    """A part of an IPv4 network in CIDR."""
+    found = read_subnet(text)
+    if ":" in found:
+        msg = f"invalid CIDR block {text}: IPv6 addresses follow from the IPv4 ones"
+        raise ValueRefused(msg)
+    return found
 
 
 def read_address(text: str) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime
 
 from dashboard.grammar import requests
 from dashboard.grammar.commands import FILTER, FORMAT, INSPECT_FORMAT, NO_TRUNC, Command
+from dashboard.grammar.errors import UsageError
 from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.hostflags import REFUSED_VALUES
-from dashboard.grammar.netvalues import read_address, read_alias, read_subnet
+from dashboard.grammar.netvalues import read_address, read_alias, read_range, read_subnet
 from dashboard.grammar.tables import Row, render_table
 from dashboard.grammar.units import listed_time
 from dashboard.grammar.values import read_label
@@ -35,6 +36,7 @@ class NetworkLine:
     driver: str
     created_at: datetime
     is_internal: bool = False
+    has_ipv6: bool = False
     labels: dict[str, str] = field(default_factory=dict)
 
 
@@ -44,7 +46,7 @@ def network_row(line: NetworkLine, *, no_trunc: bool) -> Row:
         "Name": line.name,
         "Driver": line.driver,
         "Scope": "local",
-        "IPv6": "false",
+        "IPv6": str(line.has_ipv6).lower(),
         "Internal": str(line.is_internal).lower(),
         "Labels": ",".join(f"{key}={value}" for key, value in sorted(line.labels.items())),
         "CreatedAt": listed_time(line.created_at),
@@ -60,10 +62,17 @@ def render_networks(request: requests.NetworkList, lines: Sequence[NetworkLine])
 
 
 def _build_create(values: Values, words: tuple[str, ...]) -> requests.NetworkCreate:
+    subnets = values.get("subnet", ())
+    four, six = ([one for one in subnets if (":" in one) is is_six] for is_six in (False, True))
+    if len(four) > 1 or len(six) > 1:
+        msg = "A network has one subnet of IPv4 addresses and at most one of IPv6 addresses."
+        raise UsageError(msg)
     return requests.NetworkCreate(
         name=words[0],
         driver=values.get("driver", "bridge"),
-        subnet=values.get("subnet", ""),
+        subnet="".join(four),
+        ipv6=values.get("ipv6", False),
+        subnet6="".join(six),
         gateway=values.get("gateway", ""),
         ip_range=values.get("ip_range", ""),
         internal=values.get("internal", False),
@@ -82,12 +91,18 @@ _CREATE = (
     string("driver", "d", 'Driver to manage the Network (default "bridge")'),
     Flag(name="gateway", read=read_address, kind="ip", help="IPv4 Gateway for the subnet"),
     switch("internal", text="Restrict external access to the network"),
-    Flag(name="ip-range", read=read_subnet, help="Allocate container ip from a sub-range"),
+    Flag(name="ip-range", read=read_range, help="Allocate container ip from a sub-range"),
     Flag(name="label", read=read_label, kind="list", repeats=True, help="Set metadata on a network"),
     Flag(name="opt", short="o", read=str, kind="map", repeats=True, help="Set driver specific options"),
-    Flag(name="subnet", read=read_subnet, help="Subnet in CIDR format that represents a network segment"),
+    switch("ipv6", text="Give containers IPv6 addresses, too"),
+    Flag(
+        name="subnet",
+        read=read_subnet,
+        kind="strings",
+        repeats=True,
+        help="Subnet in CIDR format that represents a network segment",
+    ),
     *(Flag(name=name, refused=_ONE_HOST) for name in ("attachable", "config-only", "ingress")),
-    Flag(name="ipv6", refused="networks have no IPv6 addresses"),
     *(Flag(name=name, read=str, refused=_ONE_HOST) for name in ("config-from", "scope")),
     Flag(name="aux-address", read=str, refused="leave addresses out with --ip-range"),
     *(Flag(name=name, read=str, refused="addresses are given out by Berth") for name in ("ipam-driver", "ipam-opt")),

@@ -79,10 +79,15 @@ def _read_address(text: str) -> str:
     except ValueError:
         msg = f"invalid IP address: {text}"
         raise _refuse(msg) from None
-    if address.version != 4:
-        msg = f"nothing can be published on {text}: containers have IPv4 addresses only. Name an IPv4 address instead"
+    if getattr(address, "scope_id", None) or getattr(address, "ipv4_mapped", None):
+        msg = f"nothing can be published on {text}. Name an address of this host as it is"
         raise _refuse(msg)
     return str(address)
+
+
+def spelled_address(address: str) -> str:
+    """As it stands before a port: `[::1]`."""
+    return f"[{address}]" if ":" in address else address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +130,7 @@ class PortSpec:
     def __str__(self) -> str:
         """The shortest spelling that reads the same."""
         host = "" if self.host is None else str(self.host)
-        before = f"{self.address}:{host}:" if self.address else f"{host}:" if host else ""
+        before = f"{spelled_address(self.address)}:{host}:" if self.address else f"{host}:" if host else ""
         return f"{before}{self.container}{'' if self.protocol == 'tcp' else '/' + self.protocol}"
 
     def bindings(self) -> Iterator[Binding]:
@@ -210,6 +215,11 @@ class ShownPort:
     port: int = 0
 
     @property
+    def place(self) -> str:
+        """`0.0.0.0:8080`, `[::1]:8080`."""
+        return f"{spelled_address(self.address)}:{self.port}"
+
+    @property
     def is_same(self) -> bool:
         """It can stand in a range: both sides have the same number."""
         return not self.address or self.port == self.container_port
@@ -229,14 +239,14 @@ def shown_ports(ports: Iterable[ShownPort]) -> str:
             done.append(_shown_range(key, open_ranges[key]))
         open_ranges.setdefault(key, [0, 0])[:] = [one.container_port, one.container_port]
     done += [_shown_range(key, ends) for key, ends in open_ranges.items()]
-    done += [f"{one.address}:{one.port}->{one.container_port}/{one.protocol}" for one in ordered if not one.is_same]
+    done += [f"{one.place}->{one.container_port}/{one.protocol}" for one in ordered if not one.is_same]
     return ", ".join(done)
 
 
 def _shown_range(key: tuple[str, str], ends: list[int]) -> str:
     address, protocol = key
     ports = str(PortRange(*ends))
-    return f"{address}:{ports}->{ports}/{protocol}" if address else f"{ports}/{protocol}"
+    return f"{spelled_address(address)}:{ports}->{ports}/{protocol}" if address else f"{ports}/{protocol}"
 
 
 def port_lines(ports: Iterable[ShownPort], wanted: tuple[int, str] | None = None) -> list[str]:
@@ -245,8 +255,8 @@ def port_lines(ports: Iterable[ShownPort], wanted: tuple[int, str] | None = None
         (one for one in ports if one.address), key=lambda one: (one.container_port, one.protocol, one.address, one.port)
     )
     if wanted is None:
-        return [f"{one.container_port}/{one.protocol} -> {one.address}:{one.port}" for one in published]
-    return [f"{one.address}:{one.port}" for one in published if (one.container_port, one.protocol) == wanted]
+        return [f"{one.container_port}/{one.protocol} -> {one.place}" for one in published]
+    return [one.place for one in published if (one.container_port, one.protocol) == wanted]
 
 
 def read_private(text: str) -> tuple[int, str]:
@@ -269,10 +279,10 @@ def link_to(port: ShownPort, page_host: str) -> str | None:
     """
     if not port.address or port.protocol != "tcp":
         return None
-    address = ipaddress.IPv4Address(port.address)
+    address = ipaddress.ip_address(port.address)
     if address.is_loopback and not _is_loopback(page_host):
         return None
-    host = port.address
+    host = spelled_address(port.address)
     if address.is_unspecified:
         host = f"[{page_host}]" if ":" in page_host else page_host
     scheme = "https" if port.container_port in HTTPS else "http"

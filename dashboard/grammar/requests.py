@@ -333,11 +333,13 @@ class CopyIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkCreate:
-    """Empty: chosen from the pool."""
+    """Empty: chosen from the pool; `subnet6` only with `ipv6`."""
 
     name: str
     driver: str = "bridge"
     subnet: str = ""
+    ipv6: bool = False
+    subnet6: str = ""
     gateway: str = ""
     ip_range: str = ""
     internal: bool = False

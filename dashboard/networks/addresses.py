@@ -26,8 +26,37 @@ def subnet_of(network: Network) -> gateway.Subnet:
 def definition_of(network: Network) -> gateway.NetworkDefinition:
     """What the engine is to know of it."""
     return gateway.NetworkDefinition(
-        number=network.number or 0, subnet=subnet_of(network), is_internal=network.is_internal
+        number=network.number or 0,
+        subnet=subnet_of(network),
+        is_internal=network.is_internal,
+        subnet6=gateway.Subnet6.parse(network.subnet6) if network.subnet6 else None,
     )
+
+
+def address6_of(network: Network, address: str | None) -> str:
+    """The IPv6 address that goes with a container's; "" where there is none."""
+    return definition_of(network).address6(address) if address and network.subnet6 else ""
+
+
+def subnet6_for(number: int, asked: str) -> str:
+    """What a new network with IPv6 gets: the one that was asked for, or its own.
+
+    Raises:
+        DashboardError: none that a network can have (400); another network or a route of the host has it (409).
+    """
+    try:
+        if not asked:
+            return str(gateway.Subnet6.of(gateway.engine_config().tag, number))
+        found = gateway.Subnet6.parse(asked)
+    except gateway.EngineError as error:
+        raise DashboardError(str(error)) from error
+    if Network.objects.filter(subnet6=str(found)).exists():
+        msg = "Pool overlaps with other one on this address space"
+        raise DashboardError(msg, status=409)
+    if gateway.has_route6(found):
+        msg = f"This host has a route that overlaps {found}. Choose another subnet."
+        raise DashboardError(msg, status=409)
+    return str(found)
 
 
 def range_of(network: Network) -> ipaddress.IPv4Network:

@@ -7,7 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from dashboard.grammar.errors import ValueRefused
-from dashboard.grammar.netvalues import is_network_name, read_address, read_subnet
+from dashboard.grammar.netvalues import is_network_name, read_address, read_range
 from dashboard.grammar.requests import NetworkCreate
 
 
@@ -23,6 +23,7 @@ class NetworkForm(forms.Form):
     subnet = forms.CharField(label=gettext_lazy("Subnet"), required=False, max_length=18)
     gateway = forms.CharField(label=gettext_lazy("Gateway"), required=False, max_length=15)
     ip_range = forms.CharField(label=gettext_lazy("Address range"), required=False, max_length=18)
+    ipv6 = forms.BooleanField(label=gettext_lazy("IPv6, too"), required=False)
     internal = forms.BooleanField(label=gettext_lazy("Internal: no way out"), required=False)
 
     def clean_name(self) -> str:
@@ -32,10 +33,10 @@ class NetworkForm(forms.Form):
         return name
 
     def clean_subnet(self) -> str:
-        return _read(read_subnet, self.cleaned_data["subnet"], _network_problem())
+        return _read(read_range, self.cleaned_data["subnet"], _network_problem())
 
     def clean_ip_range(self) -> str:
-        return _read(read_subnet, self.cleaned_data["ip_range"], _network_problem())
+        return _read(read_range, self.cleaned_data["ip_range"], _network_problem())
 
     def clean_gateway(self) -> str:
         return _read(read_address, self.cleaned_data["gateway"], _("An address, for example 10.200.7.1."))

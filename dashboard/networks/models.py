@@ -29,6 +29,7 @@ class Network(Timestamped):
     subnet = models.CharField(max_length=18, blank=True, default="")  # "" of the predefined ones: the settings say
     gateway = models.GenericIPAddressField(protocol="IPv4", null=True, blank=True)
     ip_range = models.CharField(max_length=18, blank=True, default="")
+    subnet6 = models.CharField(max_length=43, blank=True, default="")  # "": it has no IPv6
     is_internal = models.BooleanField(default=False)
     labels = models.JSONField(default=dict)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL)
@@ -40,6 +41,7 @@ class Network(Timestamped):
             models.UniqueConstraint(fields=["team", "name"], name="network_name_once"),
             models.UniqueConstraint(fields=["name"], condition=models.Q(team=None), name="predefined_once"),
             models.UniqueConstraint(fields=["subnet"], condition=~models.Q(subnet=""), name="subnet_once"),
+            models.UniqueConstraint(fields=["subnet6"], condition=~models.Q(subnet6=""), name="subnet6_once"),
         ]
 
     def __str__(self) -> str:

@@ -26,7 +26,15 @@ from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
-from dashboard.networks.addresses import choose_subnet, overlapping, subnet_of, taken_subnets
+from dashboard.networks.addresses import (
+    address6_of,
+    choose_subnet,
+    definition_of,
+    overlapping,
+    subnet6_for,
+    subnet_of,
+    taken_subnets,
+)
 from dashboard.networks.models import Network, NetworkState
 from dashboard.networks.predefined import HOST, PREDEFINED
 from dashboard.teams import scope
@@ -129,12 +137,14 @@ def _insert(user: Requester, request: NetworkCreate, subnet: gateway.Subnet, tea
     if len(used) > MOST:
         msg = f"There are at most {MOST} networks. Remove one that you no longer need."
         raise DashboardError(msg, status=503)
+    number = next(number for number in range(1, MOST + 2) if number not in used)
     made = Network.objects.create(
         network_id=new_id(),
         team_id=team_id,
         name=request.name,
-        number=next(number for number in range(1, MOST + 2) if number not in used),
+        number=number,
         subnet=str(subnet),
+        subnet6=subnet6_for(number, request.subnet6) if request.ipv6 else "",
         gateway=subnet.gateway,
         ip_range=request.ip_range,
         is_internal=request.internal,
@@ -180,6 +190,14 @@ def _refuse_impossible(request: NetworkCreate, team_id: int) -> None:
     if len(request.labels) > MOST_LABELS:
         msg = f"A network has at most {MOST_LABELS} labels."
         raise DashboardError(msg)
+    if request.subnet6 and not request.ipv6:
+        msg = f"The subnet {request.subnet6} is one of IPv6 addresses: say --ipv6, too."
+        raise DashboardError(msg)
+    if request.ipv6:
+        try:
+            gateway.refuse_no_ipv6()
+        except gateway.EngineError as error:
+            raise DashboardError(str(error)) from error
     if (request.gateway or request.ip_range) and not request.subnet:
         msg = "every ip-range or gateway must have a corresponding subnet"
         raise DashboardError(msg)
@@ -335,6 +353,7 @@ def network_lines(rows: Iterable[Network], filters: Filters = ()) -> list[Networ
             driver=row.driver,
             created_at=row.created_at,
             is_internal=row.is_internal,
+            has_ipv6=bool(row.subnet6),
             labels=row.labels,
         )
         for row in _chosen(rows, filters, _KNOWN)
@@ -349,7 +368,7 @@ def inspect(network: Network, user: Requester) -> dict[str, Any]:
         "Created": rfc3339(network.created_at),
         "Scope": "local",
         "Driver": network.driver,
-        "EnableIPv6": False,
+        "EnableIPv6": bool(network.subnet6),
         "IPAM": {"Driver": "default", "Options": None, "Config": _ipam(network)},
         "Internal": network.is_internal,
         "Attachable": False,
@@ -366,8 +385,10 @@ def _ipam(network: Network) -> list[dict[str, str]]:
     if network.is_none:
         return []
     subnet = subnet_of(network)
-    said = {"Subnet": str(subnet), "IPRange": network.ip_range, "Gateway": subnet.gateway}
-    return [{key: value for key, value in said.items() if value}]
+    said = [{"Subnet": str(subnet), "IPRange": network.ip_range, "Gateway": subnet.gateway}]
+    if network.subnet6:
+        said.append({"Subnet": network.subnet6, "Gateway": definition_of(network).gateway6})
+    return [{key: value for key, value in one.items() if value} for one in said]
 
 
 def _members(network: Network, user: Requester) -> Collection[dict[str, Any]]:
@@ -384,7 +405,9 @@ def _members(network: Network, user: Requester) -> Collection[dict[str, Any]]:
                 "EndpointID": row.endpoint_id,
                 "MacAddress": row.mac_address,
                 "IPv4Address": f"{row.address}{prefix}" if row.address else "",
-                "IPv6Address": "",
+                "IPv6Address": f"{address6}/{gateway.PREFIX_LENGTH6}"
+                if (address6 := address6_of(network, row.address))
+                else "",
             },
         }
         for row in rows

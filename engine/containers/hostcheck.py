@@ -327,5 +327,6 @@ _CHECKS: tuple[Callable[[EngineConfig], Iterator[Finding]], ...] = (
     _network,
     _resolvers,
     _names,
+    _relays,
     _disk,
 )

@@ -239,7 +239,7 @@ class Start:
         full_name = f"{hostname}.{names.domain}" if names.domain else hostname
         write_etc(
             self._folder.etc,
-            hosts=hosts_text(places[0].address if places else "", full_name, more),
+            hosts=hosts_text(places[0].addresses if places else (), full_name, more),
             hostname=hostname,
             resolv_conf=network.resolv_conf(places, servers=names.servers, search=names.search, options=names.options),
             owner=self._outside(0),

@@ -21,7 +21,7 @@ from engine.containers.record import read_record
 from engine.containers.states import State
 from engine.errors import EngineError
 from engine.kernel import cgroups
-from engine.network import names
+from engine.network import names, relays
 from engine.network.published import PublishedFiles
 from engine.rootfs.places import is_container_id
 from engine.runtime.conmon import monitor_cgroup
@@ -55,7 +55,9 @@ def list_known(parts: Parts) -> set[str]:
 
 def groups_of_containers(config: EngineConfig) -> set[str]:
     """Names of the control groups of containers, which are their ids."""
-    own = {path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config))}
+    own = {
+        path.rpartition("/")[2] for path in (monitor_cgroup(config), names.cgroup_of(config), relays.cgroup_of(config))
+    }
     return cgroups.children(config.cgroup) - own
 
 

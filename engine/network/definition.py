@@ -87,6 +87,10 @@ class Endpoint:
     def address6(self) -> str:
         return self.network.address6(self.address)
 
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        return tuple(filter(None, (self.address, self.address6)))
+
 
 def bridge_prefix(tag: str) -> str:
     """What the names of all our bridges begin with."""

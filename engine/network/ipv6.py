@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from pathlib import Path
 from socket import AF_INET6
 from typing import TYPE_CHECKING
 
 from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import NetworkError
+from engine.network.addresses6 import CONF
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from engine.network.definition import NetworkDefinition
 
-_CONF = Path("/proc/sys/net/ipv6/conf")
 _PERMANENT = 0x80  # NUD_PERMANENT, linux/neighbour.h
 _NO_DETECTION = 0x02  # IFA_F_NODAD, linux/if_addr.h: addresses are given out, never found
 # Values of conf/<interface>/…; addr_gen_mode 1: no link-local address either. Source: ip-sysctl.rst.
@@ -39,27 +38,8 @@ _QUIET = {
 }
 
 
-def is_there() -> bool:
-    """Whether this host's kernel speaks IPv6 at all."""
-    try:
-        return (_CONF / "all" / "disable_ipv6").read_text("ascii").strip() == "0"
-    except OSError:
-        return False
-
-
-def refuse_missing() -> None:
-    """Before a network with IPv6 is used.
-
-    Raises:
-        NetworkError: this host has none.
-    """
-    if not is_there():
-        msg = "This host has no IPv6 (or it is switched off), so networks cannot have it either. Create the network without --ipv6."
-        raise NetworkError(msg)
-
-
 def _set(interface: str, name: str, value: int) -> None:
-    path = _CONF / interface / name
+    path = CONF / interface / name
     if path.exists() and path.read_text("ascii").strip() != str(value):
         path.write_text(str(value), "ascii")
 
@@ -71,7 +51,7 @@ def speak(interface: str) -> None:
 
 
 def is_forwarding() -> bool:
-    return (_CONF / "all" / "forwarding").read_text("ascii").strip() == "1"
+    return (CONF / "all" / "forwarding").read_text("ascii").strip() == "1"
 
 
 def enable_forwarding() -> None:
@@ -84,8 +64,8 @@ def enable_forwarding() -> None:
     if is_forwarding():
         return
     try:
-        for interface in sorted(path.name for path in _CONF.iterdir()):
-            if interface != "all" and (_CONF / interface / "accept_ra").read_text("ascii").strip() == "1":
+        for interface in sorted(path.name for path in CONF.iterdir()):
+            if interface != "all" and (CONF / interface / "accept_ra").read_text("ascii").strip() == "1":
                 _set(interface, "accept_ra", 2)
         _set("all", "forwarding", 1)
     except OSError as error:

@@ -16,7 +16,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 
 from engine.errors import NetworkError
 from engine.kernel import namespaces
-from engine.network import ipv6, ports
+from engine.network import addresses6, ipv6, ports
 from engine.network.addresses import bridge_mac
 from engine.network.ruleset import MARK, Port
 
@@ -237,7 +237,7 @@ def ensure_mark_rule(bridge: str) -> None:
 
 
 def _families() -> tuple[int, ...]:
-    return (AF_INET, AF_INET6) if ipv6.is_there() else (AF_INET,)
+    return (AF_INET, AF_INET6) if addresses6.is_there() else (AF_INET,)
 
 
 def _mark_rule(bridge: str) -> dict[str, Any]:

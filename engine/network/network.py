@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from engine.errors import EngineError, NetworkError, WrongState
 from engine.kernel import namespaces
 from engine.network import conntrack, firewall, ipv6, links, ports, relays
+from engine.network.addresses6 import refuse_missing
 from engine.network.definition import Endpoint, NetworkDefinition, bridge_prefix
 from engine.network.foreign import refuse_foreign
 from engine.network.links import Joint
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from engine.config import EngineConfig
-    from engine.network.addresses6 import Subnet6
     from engine.network.ports import Attached
     from engine.network.published import Published
 
@@ -225,32 +225,21 @@ class Network(NetworkView):
             self._remove_bridge(stale.number)  # of a database that is not today's
         refuse_foreign(network.subnet.network)
         if network.subnet6 is not None:
-            ipv6.refuse_missing()
+            refuse_missing()
         self._refuse_overlap(network)
         self._definitions.save(network)
         self._load_rules()
         self._ensure_bridge(network)
 
     def _refuse_overlap(self, network: NetworkDefinition) -> None:
-        overlaps = network.subnet.network.overlaps
+        overlaps, prefix = network.subnet.network.overlaps, bridge_prefix(self._config.tag)
         ours = [one for one in self.networks() if overlaps(one.subnet.network) or one.number == network.number]
-        if ours:
-            msg = f"The network {network.subnet} overlaps another network ({ours[0].subnet}). Remove it, and create it with another subnet."
-            raise NetworkError(msg)
-        others = [name for _, name in overlapping(network.subnet.network, but=bridge_prefix(self._config.tag))]
-        if others:
-            msg = f"The network {network.subnet} overlaps a route of this host ({others[0]}). Remove it, and create it with another subnet."
-            raise NetworkError(msg)
+        others = overlapping(network.subnet.network, but=prefix)
+        _refuse_taken(str(network.subnet), [str(one.subnet) for one in ours], others)
         if network.subnet6 is not None:
-            self._refuse_overlap6(network.subnet6)
-
-    def _refuse_overlap6(self, subnet6: Subnet6) -> None:
-        found = [f"another network ({one.subnet6})" for one in self.networks() if one.subnet6 == subnet6]
-        routed = overlapping6(subnet6.network, but=bridge_prefix(self._config.tag))
-        found += [f"a route of this host ({other})" for other, _name in routed]
-        if found:
-            msg = f"The network {subnet6} overlaps {found[0]}. Remove it, and create it with another subnet."
-            raise NetworkError(msg)
+            ours = [one for one in self.networks() if one.subnet6 == network.subnet6]
+            others = overlapping6(network.subnet6.network, but=prefix)
+            _refuse_taken(str(network.subnet6), [str(one.subnet6) for one in ours], others)
 
     def _refuse_second_use(self, container_id: str, address: str) -> None:
         for other in links.attached(self._config.tag):
@@ -432,3 +421,15 @@ class Network(NetworkView):
 
 def _led(published: Iterable[Published], address: str) -> list[Forward]:
     return [Forward(one, address) for one in published if not one.is_relayed]
+
+
+def _refuse_taken(subnet: str, ours: Sequence[str], routes: Sequence[tuple[str, str]]) -> None:
+    """`ours`: networks that overlap it; `routes`: (network, interface) of this host that do."""
+    if ours:
+        msg = (
+            f"The network {subnet} overlaps another network ({ours[0]}). Remove it, and create it with another subnet."
+        )
+        raise NetworkError(msg)
+    if routes:
+        msg = f"The network {subnet} overlaps a route of this host ({routes[0][1]}). Remove it, and create it with another subnet."
+        raise NetworkError(msg)

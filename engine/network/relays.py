@@ -68,12 +68,16 @@ def wanted(published: Mapping[str, tuple[Published, ...]], addresses: Mapping[st
     return {Relay(one, addresses[name]) for name in there for one in published[name] if one.is_relayed}
 
 
+def cgroup_of(config: EngineConfig) -> str:
+    return f"{config.cgroup}/relays"
+
+
 class Relays:
     """Not safe for several threads: the network's lock is held by whoever calls."""
 
     def __init__(self, config: EngineConfig) -> None:
         self._program = config.socat
-        self._cgroup = f"{config.cgroup}/relays"
+        self._cgroup = cgroup_of(config)
 
     def running(self) -> dict[tuple[str, ...], set[int]]:
         """The relays' words, and their processes: the one that listens and one for each call."""
@@ -192,7 +196,7 @@ def _tried(published: Published) -> OSError | None:
 def _refusal(published: Published, error: OSError) -> NetworkError:
     """In Docker's words."""
     said = (error.strerror or os.strerror(error.errno or 0)).lower()
-    msg = f"failed to bind host port {published.spelled}/{published.protocol}: {said}"
+    msg = f"failed to bind host port [{published.address}]:{published.port}/{published.protocol}: {said}"
     if error.errno in {errno.EADDRINUSE, errno.EACCES}:
         return PortTaken(msg, protocol=published.protocol, address=published.address, port=published.port)
     return NetworkError(msg)

@@ -115,7 +115,7 @@ def ruleset(
     return f"""\
 table inet {table}
 delete table inet {table}
-table inet {table} {{{_networks(sorted(homes))}{_publishing(forwards)}{_translation(bridges)}{_filters(bridges)}}}
+table inet {table} {{{_networks(sorted(homes))}{_publishing(forwards)}{_translation(bridges)}{_marking(bridges)}{_filters(bridges)}}}
 table bridge {table}
 delete table bridge {table}
 table bridge {table} {{
@@ -223,9 +223,8 @@ def _translation(bridges: str) -> str:
   }}"""
 
 
-def _filters(bridges: str) -> str:
-    """In this order: a reject must not be passed by, and what is internal stays so whatever else would let it through."""
-    unmarked = f"meta mark set meta mark and {0xFFFFFFFF ^ MARK:#x}"
+def _marking(bridges: str) -> str:
+    """Nothing has an address that is another's, and what may be routed carries the mark."""
     return f"""
   chain raw {{
     type filter hook prerouting priority raw; policy accept;
@@ -240,7 +239,13 @@ def _filters(bridges: str) -> str:
     type filter hook prerouting priority dstnat + 1; policy accept;
     ip daddr @networks meta mark set meta mark or {MARK:#x}
     ip6 daddr @networks6 meta mark set meta mark or {MARK:#x}
-  }}
+  }}"""
+
+
+def _filters(bridges: str) -> str:
+    """In this order: a reject must not be passed by, and what is internal stays so whatever else would let it through."""
+    unmarked = f"meta mark set meta mark and {0xFFFFFFFF ^ MARK:#x}"
+    return f"""
   chain input {{
     type filter hook input priority filter - 10; policy accept;
     iifname "{bridges}*" ct state established,related accept

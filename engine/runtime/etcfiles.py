@@ -39,7 +39,7 @@ def refuse_mount_at(place: str, ours: Collection[str] = PLACES) -> None:
         raise RequestRefused(msg)
 
 
-def hosts_text(address: str, hostname: str, more: Iterable[tuple[str, str]] = ()) -> str:
+def hosts_text(addresses: Iterable[str], hostname: str, more: Iterable[tuple[str, str]] = ()) -> str:
     """As Docker's. A dotted host name gets its first part as a second name. `more`: (name, address) each.
 
     Without a network it has no line of its own.
@@ -47,7 +47,8 @@ def hosts_text(address: str, hostname: str, more: Iterable[tuple[str, str]] = ()
     short = hostname.partition(".")[0]
     names = hostname if short in ("", hostname) else f"{hostname} {short}"
     extra = "".join(f"{at}\t{name}\n" for name, at in more)
-    return f"{HOSTS}{extra}{address}\t{names}\n" if address else f"{HOSTS}{extra}"
+    own = "".join(f"{address}\t{names}\n" for address in addresses)
+    return f"{HOSTS}{extra}{own}"
 
 
 def host_text(name: str) -> str:

@@ -6,12 +6,13 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from client import contexts
-from client.contexts import Contexts, checked_host, choose, take_flags
+from client.contexts import Context, Contexts, checked_host, choose, take_flags
 from client.errors import Failed
+from client.kept import contexts_file
 from client.locate import locate_other
 from tests.client.server import LAUNCH, ROOT
 
@@ -101,9 +102,9 @@ def test_without_a_token_nothing_is_sent(home):
 
 
 def test_flags_stand_before_variables_and_these_before_what_was_chosen(home):
-    kept = Contexts(contexts.file({"HOME": str(home)}))
+    kept = Contexts(Path(contexts_file({"HOME": str(home)})))
     for name in ("one", "two"):
-        kept.keep(contexts.Context(name=name, host=f"https://{name}.example", token=f"token-{name}"))
+        kept.keep(Context(name=name, host=f"https://{name}.example", token=f"token-{name}"))
     kept.use("one")
 
     def chosen(host="", name="", **more):
@@ -120,7 +121,7 @@ def test_flags_stand_before_variables_and_these_before_what_was_chosen(home):
 
 
 def test_a_file_that_is_none_of_ours_says_so(home):
-    path = contexts.file({"HOME": str(home)})
+    path = Path(contexts_file({"HOME": str(home)}))
     path.parent.mkdir(parents=True)
     path.write_text("[]")
     with pytest.raises(Failed, match="cannot be read"):

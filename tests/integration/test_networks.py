@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 from pathlib import Path
 
@@ -46,10 +47,10 @@ def call(berth, container: str, where: str, port: int = 80) -> str:
     return berth.run_command("exec", container, "timeout", "5", "bash", "-c", script).stdout.strip()
 
 
-def found(berth, container: str, name: str) -> list[str]:
+def found(berth, container: str, name: str, *, kind: str = "a") -> list[str]:
     """Addresses, by the name server that its resolv.conf names."""
-    said = berth.run_command("exec", container, "timeout", "8", "nslookup", "-type=a", name).stdout
-    return re.findall(r"^Address: ([0-9.]+)$", said.partition("Name:")[2], re.MULTILINE)
+    said = berth.run_command("exec", container, "timeout", "8", "nslookup", f"-type={kind}", name).stdout
+    return re.findall(r"^Address: ([0-9a-f.:]+)$", said.partition("Name:")[2], re.MULTILINE)
 
 
 def test_containers_find_each_other_by_name_in_their_network_only(berth):
@@ -164,3 +165,33 @@ def test_names_outlive_the_engine_worker_and_come_back_when_their_server_dies(be
 def _names_group(berth) -> Path:
     tops = (Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*"))
     return next(path for top in tops if (path := top / f"berth-{berth.tag}/names/cgroup.procs").exists())
+
+
+def test_ipv6_between_containers_and_from_the_hosts_loopback(berth):
+    port = free_port()
+    berth.ok("network", "create", "--ipv6", "six")
+    serve(berth, "web", "--network", "six", "-p", f"[::1]:{port}:80")
+    client = berth.start_long("--network", "six", IMAGE, "sleep", "1000")
+    told = json.loads(berth.ok("inspect", "web"))[0]["NetworkSettings"]["Networks"]["six"]
+    address = told["GlobalIPv6Address"]
+    assert address.startswith("fd")
+    assert f"{address}\tweb" in berth.ok("exec", "web", "cat", "/etc/hosts")
+    said = until("web has an IPv6 address", lambda: found(berth, client, "web", kind="aaaa"))
+    assert said == [address]
+    assert berth.ok("port", "web") == f"80/tcp -> [::1]:{port}\n"
+    assert f"[::1]:{port}->80/tcp" in berth.ok("ps")
+
+    def heard() -> str:
+        with socket.create_connection(("::1", port), timeout=10) as caller:
+            return caller.recv(100).decode().strip()
+
+    assert heard() == "from-web"
+    assert berth.findings() == []
+    berth.wait_back("engine", berth.kill_program("engine"))
+    assert heard() == "from-web"
+    assert berth.findings() == []
+    berth.ok("restart", "-t", "0", "web")
+    assert until("the new one answers", heard) == "from-web"
+    berth.ok("rm", "-f", "web")
+    with pytest.raises(ConnectionRefusedError):
+        heard()

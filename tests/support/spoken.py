@@ -66,6 +66,7 @@ DOCKERS = (
     "Minimum memory reservation allowed is …MB",
     "Minimum memory limit can not be less than memory reservation limit, see usage",
     "failed to bind host port …:…/…: …",
+    "failed to bind host port […]:…/…: …",
 )
 
 

@@ -103,6 +103,17 @@ def test_other_addresses_and_protocols_do_not_collide(up, first, second):
     assert up(first).state == up(second).state == "running"
 
 
+def test_addresses_of_ipv6_are_ports_of_their_own(up, make, user):
+    web = up("[::1]:8080:80", "127.0.0.1:8080:80", "0.0.0.0:8081:81", "[::]:8081:81", "[fd00::1]:8082:82")
+    assert held(web) == [
+        *("127.0.0.1:8080->80/tcp", "[::1]:8080->80/tcp", "0.0.0.0:8081->81/tcp", "[::]:8081->81/tcp"),
+        "[fd00::1]:8082->82/tcp",
+    ]
+    for taken in ("[::]:8080:80", "[0::1]:8080:80", "[fd00::2]:8081:80"):
+        with pytest.raises(DashboardError, match=r"Bind for \[[0-9a-f:]+\]:808[01] failed: port is already allocated"):
+            services.start(make(taken), user)
+
+
 def test_ports_of_a_stopped_container_are_free_and_taken_again_at_its_start(up, user, queue, engine):
     first = up("8080:80")
     services.stop(first, user)

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -144,7 +145,7 @@ def test_a_new_engine_takes_the_relays_over_and_mends_them(host, publish, networ
 def test_it_runs_as_nobody_with_one_right(host, publish, config):
     publish(1, replace(LOOP, port=80))
     (pid,) = pids(config)
-    said = dict(line.split(":\t", 1) for line in open(f"/proc/{pid}/status").read().splitlines() if ":\t" in line)
+    said = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
     assert said["Uid"].split() == ["65534"] * 4
     assert int(said["CapBnd"], 16) == int(said["CapEff"], 16) == 1 << 10
     assert said["NoNewPrivs"] == "1"
