@@ -235,6 +235,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
     "allauth.usersessions",
     "dashboard.core",
     "dashboard.audit",
@@ -402,8 +403,20 @@ ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": "10/m/ip,5/300s/key",
     "change_password": "5/m/user",
+    "factor": "10/m/user",
     "join": "120/m/ip",
 }
+MFA_ADAPTER = "dashboard.accounts.factors.Adapter"
+MFA_FORMS = {
+    "authenticate_webauthn": "dashboard.accounts.factorforms.ShowPasskey",
+    "login_webauthn": "dashboard.accounts.factorforms.EnterByPasskey",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_REAUTHENTICATION_REQUIRED = False  # our pages ask for the password with each change
+MFA_TOTP_TOLERANCE = 1  # a clock that is half a minute off
+# Browsers make passkeys for names, and on encrypted connections or the machine itself only.
+PASSKEYS_POSSIBLE = IS_HTTPS or urlsplit(BERTH_PUBLIC_URL).hostname == "localhost"
 ALLAUTH_TRUSTED_PROXY_COUNT = _number("BERTH_PROXIES", 0)
 SESSION_ENGINE = "dashboard.accounts.sessions"
 SESSION_COOKIE_HTTPONLY = True

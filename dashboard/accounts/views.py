@@ -20,7 +20,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dashboard.accounts import access, signins, tokens
+from dashboard.accounts import access, factors, signins, tokens
 from dashboard.accounts.forms import NewAccountForm, PreferencesForm
 from dashboard.accounts.models import Preferences
 from dashboard.audit import services as audit
@@ -90,6 +90,7 @@ def _shown(request: HttpRequest, form: PreferencesForm, *, status: int = 200, se
         "choices": [(name, words) for name, (words, _rights) in TOKEN_RIGHTS.items()],
         "secret": secret,
         "host": settings.BERTH_PUBLIC_URL,
+        "has_factor": factors.has_any(person),
     }
     return render(request, "accounts/preferences.html", context, status=status)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any, Final
 
+from allauth.mfa.signals import authentication_failed
 from django.contrib.auth import get_user_model, signals
 from django.core.cache import cache
 from django.utils.translation import gettext_noop
@@ -15,6 +16,7 @@ from dashboard.core import gate
 from dashboard.core.gate import Requester
 
 WRONG: Final = gettext_noop("The name or the password was wrong.")
+WRONG_FACTOR: Final = gettext_noop("The second factor was wrong.")
 AGAIN_S: Final = 10  # the same refusal of the same person within this is one row: a loop must not fill the disk
 
 
@@ -22,6 +24,7 @@ def listen() -> None:
     signals.user_logged_in.connect(_signed_in)
     signals.user_logged_out.connect(_signed_out)
     signals.user_login_failed.connect(_failed)
+    authentication_failed.connect(_failed_factor)
     gate.on_refusal(_refused)
 
 
@@ -41,6 +44,11 @@ def _failed(credentials: dict[str, Any], **_said: Any) -> None:  # what a signal
     target = name if known else "(no such account)"
     if not _is_repeated(f"sign-in {target}"):
         services.record("sign-in", None, target=target, reason=WRONG)
+
+
+def _failed_factor(user: Any, **_said: Any) -> None:  # what a signal says
+    """Somebody has the password, and is kept out by the second factor: worth each row."""
+    services.record("sign-in", None, target=user.get_username(), reason=WRONG_FACTOR)
 
 
 def _refused(user: Requester, error: Exception) -> None:

@@ -106,6 +106,8 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TeamImport: teaming.take_in,
     teamrequests.TeamCan: teaming.can,
     teamrequests.TeamTransfer: teaming.transfer,
+    teamrequests.TeamFactor: teaming.second_factor,
+    teamrequests.UserRemoveFactors: teaming.remove_factors,
     teamrequests.TokenCreate: admitting.create,
     teamrequests.TokenList: admitting.listing,
     teamrequests.TokenRemove: admitting.remove,

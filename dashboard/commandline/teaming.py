@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from django.contrib.auth.models import User
 from django.db.models import Count
 
+from dashboard.accounts import factors
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
 from dashboard.containers import owning
@@ -240,6 +241,15 @@ async def transfer(console: Console, request: teamrequests.TeamTransfer) -> int:
     return await _text(console, act)
 
 
+async def second_factor(console: Console, request: teamrequests.TeamFactor) -> int:
+    def act() -> str:
+        team = team_of(console, request.team)
+        services.require_factor(console.user, team, required=request.required)
+        return team.slug
+
+    return await _text(console, act)
+
+
 async def people(console: Console, request: teamrequests.UserList) -> int:
     def render() -> str:
         lines = [
@@ -283,3 +293,8 @@ async def reset(console: Console, request: teamrequests.UserReset) -> int:
         )
 
     return await _each_person(console, request.names, link)
+
+
+async def remove_factors(console: Console, request: teamrequests.UserRemoveFactors) -> int:
+    await console.call(require, console.user, Permission.SITE_ADMIN)
+    return await _each_person(console, request.names, lambda person: factors.remove_all(console.user, person))

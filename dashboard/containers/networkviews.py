@@ -28,7 +28,14 @@ MOST_CHOICES = 200
 
 @require_safe
 def network(request: HttpRequest, network_id: str) -> HttpResponse:
-    shown = found_network(request, network_id, Permission.NETWORK_VIEW)
+    require(request.user, Permission.NETWORK_VIEW)
+    part = request.GET.get("part") == "inside"
+    try:
+        shown = found_network(request, network_id, Permission.NETWORK_VIEW)
+    except Http404:
+        if part:  # a page that is being left: what it showed was removed just now
+            return HttpResponse(status=204)
+        raise
     rows = shown.endpoints.select_related("container", "network").order_by("container__name")
     mine = scope.team_ids(request.user)
     inside = list(rows if mine is None else rows.filter(container__team_id__in=mine))
@@ -43,7 +50,6 @@ def network(request: HttpRequest, network_id: str) -> HttpResponse:
         "names": ", ".join(one.container.name for one in inside),
         "others": others,
     }
-    part = request.GET.get("part") == "inside"
     return page(request, "networks/inside.html" if part else "networks/network.html", context)
 
 

@@ -60,14 +60,15 @@ class Permission(StrEnum):
 
 
 class Denied(Refused):
-    """`is_anonymous`: signing in might help."""
+    """`is_anonymous`: signing in might help; `needs_factor`: so might a second factor, and the sentence says so."""
 
     code = "denied"
 
-    def __init__(self, permission: Permission, *, is_anonymous: bool) -> None:
-        super().__init__("Sign in first." if is_anonymous else "You may not do this.")
+    def __init__(self, permission: Permission, *, is_anonymous: bool, needs_factor: str = "") -> None:
+        super().__init__("Sign in first." if is_anonymous else needs_factor or "You may not do this.")
         self.permission = permission
         self.is_anonymous = is_anonymous
+        self.needs_factor = bool(needs_factor)
         if is_anonymous:
             self.status = 401
 
@@ -144,7 +145,21 @@ def require(user: Requester, permission: Permission, obj: Any = None) -> None:  
         Denied: 401 for somebody who is not signed in, else 403.
     """
     if not allows(user, permission, obj):
-        raise Denied(permission, is_anonymous=user is None or not user.is_authenticated)
+        is_anonymous = user is None or not user.is_authenticated
+        raise Denied(permission, is_anonymous=is_anonymous, needs_factor="" if is_anonymous else missing_factor(user))
+
+
+Missing = Callable[[AbstractBaseUser], str]
+_missing: list[Missing] = []
+
+
+def use_missing_factor(missing: Missing) -> None:
+    """The sentence for somebody whose team asks for a second factor that they have not; "" for everybody else."""
+    _missing[:] = [missing]
+
+
+def missing_factor(user: Requester) -> str:
+    return _missing[0](_real(user)) if _missing and user is not None else ""
 
 
 Listener = Callable[[Requester, Exception], None]

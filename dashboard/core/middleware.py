@@ -66,6 +66,8 @@ class ErrorSentences:
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if isinstance(error, gate.Denied) and error.is_anonymous:
             return _to_sign_in(request)
+        if isinstance(error, gate.Denied) and error.needs_factor and request.method == "GET" and _wants_page(request):
+            return redirect("second-factor")
         if (known := sentence_of(error)) is not None:
             status, sentence = known
             if isinstance(error, DashboardError) and (error.is_refusal or status == 403):

@@ -24,6 +24,7 @@ from dashboard.grammar.teamrequests import (
     TeamCan,
     TeamCreate,
     TeamDismiss,
+    TeamFactor,
     TeamImport,
     TeamInvitations,
     TeamInvite,
@@ -42,6 +43,7 @@ from dashboard.grammar.teamrequests import (
     UserActive,
     UserCreate,
     UserList,
+    UserRemoveFactors,
     UserReset,
 )
 
@@ -441,6 +443,7 @@ Request = (
     | TeamMembers
     | TeamAdd
     | TeamDismiss
+    | TeamFactor
     | TeamRole
     | TeamInvite
     | TeamInvitations
@@ -451,6 +454,7 @@ Request = (
     | TeamCan
     | TeamTransfer
     | UserList
+    | UserRemoveFactors
     | UserCreate
     | UserActive
     | UserReset

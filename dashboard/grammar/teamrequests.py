@@ -58,6 +58,19 @@ class TeamRole:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamFactor:
+    """Whether everybody in the team needs a second factor."""
+
+    required: bool
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserRemoveFactors:
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UserList:
     format: str = ""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dashboard.grammar import teamrequests
 from dashboard.grammar.commands import FORMAT, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
-from dashboard.grammar.flags import Flag, number, string, switch
+from dashboard.grammar.flags import Flag, Values, number, string, switch
 from dashboard.grammar.tables import Row, render_table
 
 GLOBAL = "--team"
@@ -137,6 +137,14 @@ def split_team(words: Sequence[str]) -> tuple[str, list[str]]:
 
 _TEAM = string("team", text="Another team than the current one")
 _ROLE = string("role", text='Role: viewer, operator, maintainer, admin or one of the team (default "operator")')
+
+
+def _build_factor(values: Values, words: tuple[str, ...]) -> teamrequests.TeamFactor:
+    if words[0] not in {"required", "optional"}:
+        msg = f"'required' or 'optional', not '{words[0]}'"
+        raise UsageError(msg)
+    return teamrequests.TeamFactor(required=words[0] == "required", team=values.get("team", ""))
+
 
 TEAM_COMMANDS: tuple[Command, ...] = (
     Command(
@@ -277,6 +285,15 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         most=1,
     ),
     Command(
+        name="second-factor",
+        usage="[OPTIONS] required|optional",
+        about="Ask for a second factor of everybody in a team, or of nobody",
+        build=_build_factor,
+        flags=(_TEAM,),
+        least=1,
+        most=1,
+    ),
+    Command(
         name="transfer",
         usage="[OPTIONS] FROM TO",
         about="Give what is somebody's in a team to somebody else in it",
@@ -323,6 +340,13 @@ USER_COMMANDS: tuple[Command, ...] = (
         build=lambda v, _w: teamrequests.UserList(format=v.get("format", "")),
         flags=(FORMAT,),
         most=0,
+    ),
+    Command(
+        name="remove-factors",
+        usage="USER [USER...]",
+        about="Take the second factors of people away who have lost them",
+        build=lambda _v, w: teamrequests.UserRemoveFactors(names=w),
+        least=1,
     ),
     Command(
         name="reset",

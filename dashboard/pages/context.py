@@ -98,5 +98,6 @@ def frame(request: HttpRequest) -> dict[str, object]:
         "theme": SimpleLazyObject(lambda: _theme(request)),
         "teams": SimpleLazyObject(lambda: choices(request)),
         "activity_count": SimpleLazyObject(lambda: live_job_count(request.user)),
+        "has_passkeys": settings.PASSKEYS_POSSIBLE,
         "words": {key: str(text) for key, text in WORDS.items()},
     }

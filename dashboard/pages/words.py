@@ -27,6 +27,8 @@ WORDS: Final[dict[str, str | Promise]] = {
     "copy": _("Copy selection, or everything"),
     "detach": _("Detach"),
     "detach-hint": _("Leave the shell running (also Ctrl-P Ctrl-Q)"),
+    "passkey-failed": _("This browser could not do that. Try another one, or your password."),
+    "passkey-refused": _("The browser made no answer: it was cancelled, or took too long."),
     "detached": _("Detached. The container keeps running."),
     "dock-hide": _("Fold or unfold the terminals"),
     "dock-maximise": _("Fill the window, or go back"),

@@ -17,8 +17,9 @@ class TeamsConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dashboard.core.gate import use_policy
-        from dashboard.teams.policy import by_team
+        from dashboard.core.gate import use_missing_factor, use_policy
+        from dashboard.teams.policy import by_team, missing_factor
 
         use_policy(by_team)
+        use_missing_factor(missing_factor)
         post_migrate.connect(_make_main, sender=self)

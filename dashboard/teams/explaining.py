@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.teams import scope
 from dashboard.teams.models import Membership, Team
+from dashboard.teams.policy import lacks_factor
 from dashboard.teams.rights import ASSIGNABLE, BUILTIN, PERSONAL, Builtin
 from dashboard.teams.services import NoSuchPerson, find_person
 
@@ -64,6 +65,9 @@ def _reason(permission: Permission, person: User, team: Team, member: Membership
 def _by_role(permission: Permission, name: str, team: Team, member: Membership | None) -> tuple[bool, str]:
     if member is None:
         return False, _("%(name)s is not in the team %(team)s.") % {"name": name, "team": team.name}
+    if lacks_factor(member.person, team):
+        told = {"name": name, "team": team.name}
+        return False, _("The team %(team)s asks for a second factor, and %(name)s has none.") % told
     if permission in member.rights:
         return True, _("The role %(role)s gives it.") % {"role": member.role_shown}
     told = {"role": member.role_shown, "others": ", ".join(givers(permission, team)) or "–"}

@@ -21,6 +21,7 @@ class Team(Timestamped):
 
     name = models.CharField(max_length=80)
     slug = models.CharField(max_length=40, unique=True)
+    requires_factor = models.BooleanField(default=False)  # a second one, of everybody in it
 
     class Meta:
         ordering: ClassVar = ["slug"]
@@ -40,9 +41,12 @@ def make_main(teams: Any) -> Any:  # a manager of the app's model, or of a migra
 
 
 def main_team_id() -> int:
-    """Whose a row is that nobody says a team of."""
-    found: int = make_main(Team.objects).pk
-    return found
+    """Whose a row is that nobody says a team of.
+
+    Migrations of other apps ask, too, when the team's newest columns are not there yet: only the number is read.
+    """
+    found = Team.objects.filter(slug=MAIN).values_list("pk", flat=True).first()
+    return int(make_main(Team.objects).pk) if found is None else found
 
 
 class Role(Timestamped):

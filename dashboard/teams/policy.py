@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.utils.translation import gettext as _
 
+from dashboard.accounts import factors
 from dashboard.core.gate import Permission, within_token
 from dashboard.teams import scope
 from dashboard.teams.models import Membership, Team
@@ -21,8 +23,24 @@ def rights_in(user: Any, team_id: int | None) -> frozenset[Permission]:  # Any: 
         return within_token(user, frozenset(Permission))
     if team_id is None:
         return _NONE
-    found = Membership.objects.select_related("custom").filter(team_id=team_id, person_id=user.pk).first()
-    return _NONE if found is None else within_token(user, found.rights)
+    found = Membership.objects.select_related("custom", "team").filter(team_id=team_id, person_id=user.pk).first()
+    if found is None or lacks_factor(user, found.team):
+        return _NONE
+    return within_token(user, found.rights)
+
+
+def lacks_factor(user: Any, team: Team) -> bool:  # Any: a person's row
+    """Whether the team asks for a second factor of everybody in it, and this person has none."""
+    return team.requires_factor and not factors.has_any(user)
+
+
+def missing_factor(user: AbstractBaseUser) -> str:
+    """In the current team."""
+    here = None if scope.is_site_admin(user) else scope.current(user)
+    if here is None or not lacks_factor(user, here):
+        return ""
+    msg = _("The team %(team)s asks for a second factor of everybody in it. Set one up: Preferences, Second factor.")
+    return msg % {"team": here.name}
 
 
 def by_team(user: AbstractBaseUser, permission: Permission, obj: Any) -> bool:  # any model's row

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from django.utils.translation import gettext as _
 
-from dashboard.accounts import access
+from dashboard.accounts import access, factors
 from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import rights_changed
@@ -253,6 +253,28 @@ def create_person(user: Requester, name: str) -> User:
         made = get_user_model().objects.create_user(name, password=None)
         audit.record("create-account", user, target=name)
     return made
+
+
+def require_factor(user: Requester, team: Team, *, required: bool) -> None:
+    """Ask for a second factor of everybody in the team, or of nobody. Who has none may do nothing there. Idempotent.
+
+    Raises:
+        DashboardError: `user` has none, and would be the first outside (409).
+        Denied: `user` may not manage this team.
+    """
+    require(user, Permission.TEAM_MANAGE, team)
+    if required and not is_site_admin(user) and not factors.has_any(user):
+        raise DashboardError(_("Set up a second factor of your own first: Preferences, Second factor."), status=409)
+    with transaction.atomic():
+        if Team.objects.filter(pk=team.pk).exclude(requires_factor=required).update(requires_factor=required):
+            audit.record("require-factor" if required else "waive-factor", user, target=team.slug, team_id=team.pk)
+    team.requires_factor = required
+    rights_changed(team.memberships.values_list("person_id", flat=True))
+
+
+def without_factor(team: Team) -> set[int]:
+    """Who of the team signs in by a password alone; for its admins. Row numbers."""
+    return set(team.memberships.values_list("person_id", flat=True)) - factors.holders()
 
 
 def set_active(user: Requester, person: User, *, is_active: bool) -> None:

@@ -9,6 +9,7 @@ urlpatterns = [
     path("team/use/", views.use, name="team-use"),
     path("team/members/", views.set_role, name="team-member"),
     path("team/members/remove/", views.dismiss, name="team-member-remove"),
+    path("team/second-factor/", views.require_factor, name="team-factor"),
     path("team/people/<str:name>/", roleviews.member, name="team-person"),
     path("team/invitations/", joiningviews.invitations, name="team-invitations"),
     path("team/invitations/list/", joiningviews.take_in, name="team-take-in"),

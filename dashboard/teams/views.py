@@ -61,6 +61,7 @@ def team(request: HttpRequest) -> HttpResponse:
     context |= {
         "members": [(row, context["manages"] and row.rights <= mine) for row in rows],
         "roles": role_choices(here),
+        "without_factor": services.without_factor(here) if context["manages"] else set(),
         "figures": {
             name: getattr(here, name).count() for name in ("containers", "volumes", "networks")
         },  # related names: their apps are above this one
@@ -92,6 +93,14 @@ def set_role(request: HttpRequest) -> HttpResponse:
     mine = here(request)
     require(request.user, Permission.TEAM_MANAGE, mine)
     services.set_role(request.user, mine, _person(request), request.POST.get("role", ""))
+    return shown_anew(request, "team")
+
+
+@require_POST
+def require_factor(request: HttpRequest) -> HttpResponse:
+    mine = here(request)
+    require(request.user, Permission.TEAM_MANAGE, mine)
+    services.require_factor(request.user, mine, required=request.POST.get("required") == "1")
     return shown_anew(request, "team")
 
 

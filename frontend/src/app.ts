@@ -12,6 +12,7 @@ import { byId } from "./ui/dom";
 import { startForms } from "./ui/forms";
 import { connectLive } from "./ui/live";
 import { startNavigation } from "./ui/navigation";
+import { startPasskeys } from "./ui/passkeys";
 import { startProgress } from "./ui/progress";
 import { startTransfers } from "./ui/transfer";
 import { startSelection } from "./ui/selection";
@@ -64,6 +65,7 @@ function paneOf(id?: string): TerminalPane | undefined {
 function start(): void {
   loadWords();
   startForms();
+  startPasskeys();
   const root = byId("dock");
   const dock = root === null ? null : new Dock(root);
   showMessages();

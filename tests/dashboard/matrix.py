@@ -41,6 +41,7 @@ ROUTES: dict[str, Route] = {
     "setup": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "team": read(),
     "team-use": write(302, team="main"),
+    "team-factor": write(302, required="0"),
     "team-member": write(404, person="nobody", role="viewer"),
     "team-member-remove": write(404, person="nobody"),
     "team-person": read(404, "nobody"),
@@ -61,6 +62,13 @@ ROUTES: dict[str, Route] = {
     "set-password": Route({"GET": (404, 404), "POST": (404, 404)}, ("no-such-link",), is_public=True),
     "sign-ins-end": write(302),
     "sign-in-end": write(404, 999_999),
+    "second-factor": read(),
+    "factor-app": Route({"POST": (IN, 422)}, data={"password": "wrong", "code": "1"}),
+    "factor-passkey": write(409, password="wrong", credential="{}"),
+    "factor-codes": Route({"POST": (IN, 422)}, data={"password": "wrong"}),
+    "factor-remove": Route({"POST": (IN, 422)}, (999_999,), data={"password": "wrong"}),
+    "mfa_authenticate": Route({"GET": (302, 302), "POST": (302, 302)}, is_public=True),
+    "mfa_login_webauthn": Route({"GET": (302, 302), "POST": (302, 302)}, is_public=True),
     "token-create": Route({"POST": (IN, 400)}, data={"name": "", "days": "30"}),
     "token-revoke": write(404, 999_999),
     "preferences": Route({"GET": (IN, 200), "POST": (IN, 302)}, data={"language": "ko", "theme": ""}),
@@ -193,6 +201,8 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     teamrequests.TeamImport: (Permission.TEAM_MANAGE, ["team", "import", "haeun", "newcomer"]),
     teamrequests.TeamCan: (Permission.TEAM_VIEW, ["team", "can", "haeun"]),
     teamrequests.TeamTransfer: (Permission.TEAM_MANAGE, ["team", "transfer", "minsu", "haeun"]),
+    teamrequests.TeamFactor: (Permission.TEAM_MANAGE, ["team", "second-factor", "optional"]),
+    teamrequests.UserRemoveFactors: (Permission.SITE_ADMIN, ["user", "remove-factors", "minsu"]),
     teamrequests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
     teamrequests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
     teamrequests.TokenCreate: (Permission.OWN_ACCOUNT, ["token", "create", "laptop"]),
@@ -261,4 +271,6 @@ OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
 # Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
-EVERYBODYS = frozenset({"image", "image-remove", "setup", "set-password", "join", "token-revoke", "sign-in-end"})
+EVERYBODYS = frozenset(
+    {"image", "image-remove", "setup", "set-password", "join", "token-revoke", "sign-in-end", "factor-remove"}
+)

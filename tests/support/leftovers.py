@@ -63,7 +63,12 @@ def left_of(data: Path) -> list[str]:
     tables = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
     found += [f"firewall {line}" for line in tables.splitlines() if f"berth_{tag}" in line]
     with IPRoute() as netlink:
-        rules = [str(rule.get_attr("FRA_IIFNAME")) for rule in netlink.get_rules(family=socket.AF_INET, priority=100)]
+        found_rules = [
+            rule
+            for family in (socket.AF_INET, socket.AF_INET6)
+            for rule in netlink.get_rules(family=family, priority=100)
+        ]
+        rules = [str(rule.get_attr("FRA_IIFNAME")) for rule in found_rules]
     found += [f"routing rule for {name}" for name in rules if name.startswith(f"br-{tag}")]
     found += [f"process {line}" for line in processes_of(data)]
     return found + ([f"folder {run}"] if run.exists() else [])

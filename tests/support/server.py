@@ -22,17 +22,19 @@ import tempfile
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.support.leftovers import groups_of, left_of, mounts_under, tag_of
 from tests.support.ports import free_port
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 180.0
 STOP_TIMEOUT_S = 90.0
@@ -256,7 +258,7 @@ class BerthServer:
 def _left_after_all(data: Path) -> list[str]:
     """The kernel needs a moment for loop devices and control groups."""
     deadline = time.monotonic() + GONE_S
-    while (left := left_of(data)) and time.monotonic() < deadline:
+    while (left := _in_thread(lambda: left_of(data))) and time.monotonic() < deadline:
         time.sleep(0.1)
     return [f"{one} (after its end)" for one in left]
 
@@ -300,9 +302,15 @@ def clean_up(data: Path) -> None:
         subprocess.run(["umount", "-l", point], capture_output=True, check=False)
     for family in ("inet", "bridge"):
         subprocess.run(["nft", "delete", "table", family, f"berth_{tag}"], capture_output=True, check=False)
-    _delete_bridges(f"br-{tag}")
+    _in_thread(lambda: _delete_bridges(f"br-{tag}"))
     if run.exists() and not mounts_under(run):
         shutil.rmtree(run, ignore_errors=True)
+
+
+def _in_thread(work: Callable[[], T]) -> T:
+    """A browser's test has an event loop in its own thread, and netlink wants one to itself."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(work).result()
 
 
 def _end_cgroup(tag: str) -> None:
@@ -338,9 +346,10 @@ def _delete_bridges(prefix: str) -> None:
     with IPRoute() as netlink:
         for path in Path("/sys/class/net").glob(f"{prefix}*"):
             netlink.link("del", index=int((path / "ifindex").read_text()))
-        for rule in list(netlink.get_rules(family=socket.AF_INET, priority=100)):
-            if str(rule.get_attr("FRA_IIFNAME")).startswith(prefix):
-                netlink.rule("del", priority=100, iifname=rule.get_attr("FRA_IIFNAME"))
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for rule in list(netlink.get_rules(family=family, priority=100)):
+                if str(rule.get_attr("FRA_IIFNAME")).startswith(prefix):
+                    netlink.rule("del", family=family, priority=100, iifname=rule.get_attr("FRA_IIFNAME"))
 
 
 def _remove_folder(folder: Path) -> None:

@@ -486,5 +486,5 @@ async def test_a_taken_port_is_dockers_sentence_and_125(door):
     assert await door.say("run", "-d", "--name", "two", "-p", "8080:80", "ubuntu:14.04") == 125
     assert door.err.startswith("berth: driver failed programming external connectivity on endpoint two (")
     assert ": Bind for 127.0.0.1:8080 failed: port is already allocated.\n" in door.err
-    assert await door.say("run", "-p", "[::1]:8080:80", "ubuntu:14.04") == 125
-    assert "containers have IPv4 addresses only" in door.err
+    assert await door.say("run", "-p", "[fe80::1%eth0]:8080:80", "ubuntu:14.04") == 125
+    assert "nothing can be published on [fe80::1%eth0]" in door.err
