@@ -133,7 +133,10 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
     async def dispatch(self, message: dict[str, Any]) -> None:
         """That somebody's rights have changed is for the guard; everything else is the subclass's."""
         if message.get("type") == "topic.event" and message.get("topic") == self._person_topic:
-            self._wake.set()
+            if message["payload"].get("t") == "rights":
+                self._wake.set()
+            else:
+                await self.told(message["payload"])
             return
         await super().dispatch(message)
 
@@ -164,6 +167,9 @@ class GuardedConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels
         except gate.Denied:
             return False
         return True
+
+    async def told(self, payload: dict[str, Any]) -> None:  # JSON of whoever published it
+        """Something for this person, whatever they are looking at; only pages show it."""
 
     async def rechecked(self) -> None:
         """The guard has just looked again and found everything in order; subclasses re-read narrower rights."""

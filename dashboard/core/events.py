@@ -130,6 +130,11 @@ def rights_changed(people: Iterable[int]) -> None:
         publish(topic_of_person(pk), {"t": "rights"})
 
 
+def tell(pk: int, payload: dict[str, Any]) -> None:
+    """Say something to one person's open pages; `t`: what it is about. Nothing is kept: whoever has none open reads it later."""
+    publish(topic_of_person(pk), payload)
+
+
 def topic_of_person(pk: int) -> str:
     return f"person.{pk}"
 

@@ -73,6 +73,7 @@ class ImageRequest(Timestamped):
     said = models.CharField(max_length=500, blank=True, default="")
     decided_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     decided_at = models.DateTimeField(null=True, blank=True)
+    read_at = models.DateTimeField(null=True, blank=True)  # when the requester has seen the answer
 
     class Meta:
         ordering: ClassVar = ["-created_at"]

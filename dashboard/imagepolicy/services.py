@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from dashboard import gateway
 from dashboard.audit import services as audit
 from dashboard.core.errors import DashboardError, NotFound, Refused
-from dashboard.core.events import publish
+from dashboard.core.events import publish, tell
 from dashboard.core.gate import Permission, Requester, allows, require
 from dashboard.imagepolicy.models import Answer, ImagePolicy, ImageRequest, ImageRule
 from dashboard.imagepolicy.patterns import Name, Pattern
@@ -247,4 +247,15 @@ def decide(
             team_id=team.pk,
             parameters=told,
         )
+    tell(found.requester_id, {"t": "answer", "image": found.reference, "answer": found.answer, "said": found.said})
     return found
+
+
+def unread(user: Requester, team: Team) -> QuerySet[ImageRequest]:
+    """Answers to what this person asked for in the team, until they have looked at them."""
+    rows = ImageRequest.objects.filter(team=team, requester_id=getattr(user, "pk", None) or 0, read_at=None)
+    return rows.exclude(answer=Answer.PENDING)
+
+
+def mark_read(user: Requester, team: Team) -> None:
+    unread(user, team).update(read_at=timezone.now())

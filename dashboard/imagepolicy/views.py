@@ -36,6 +36,8 @@ def images(request: HttpRequest) -> HttpResponse:
         "may_ask": offers(request.user, Permission.IMAGE_PULL, team),
         "wanted": request.GET.get("ask", "")[:600],
     }
+    context["unread"] = set(services.unread(request.user, team).values_list("pk", flat=True))
+    services.mark_read(request.user, team)
     return page(request, "teams/images.html", context)
 
 

@@ -101,6 +101,9 @@ class LiveConsumer(GuardedConsumer):
             await events.leave(self, topic)
         self._topics = allowed
 
+    async def told(self, payload: dict[str, Any]) -> None:  # JSON of whoever published it
+        await self.send(json.dumps({"t": "told", "what": payload}))
+
     async def topic_event(self, event: dict[str, Any]) -> None:  # JSON of whoever published it
         if event["topic"] in self._topics and self._is_told(event):
             await self.send(json.dumps({**event["payload"], "t": "event", "topic": event["topic"]}))

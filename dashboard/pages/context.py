@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from dashboard.accounts.models import Preferences
 from dashboard.core.gate import Permission, Requester, offers
-from dashboard.imagepolicy.services import waiting_count
+from dashboard.imagepolicy.services import unread, waiting_count
 from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.pages.activity import UNASKED, of_team
 from dashboard.pages.words import WORDS
@@ -87,9 +87,17 @@ def _waiting_requests(request: HttpRequest) -> int:
     return waiting_count(here)
 
 
+def _unread_answers(request: HttpRequest) -> int:
+    """Answers to this person's own requests for images, in the current team."""
+    user = getattr(request, "user", None)
+    here = scope.current(user)
+    return 0 if here is None or user is None else unread(user, here).count()
+
+
 def frame(request: HttpRequest) -> dict[str, object]:
     return {
         "waiting_requests": SimpleLazyObject(lambda: _waiting_requests(request)),
+        "unread_answers": SimpleLazyObject(lambda: _unread_answers(request)),
         "frame_template": _frame_template(request),
         "is_in_the_clear": is_in_the_clear(request),
         "navigation": _navigation(request),

@@ -8,6 +8,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 WORDS: Final[dict[str, str | Promise]] = {
+    "answer-no": _("Your request for {image} was refused."),
+    "answer-yes": _("You may have {image} now."),
     "attach-again": _("Attach again"),
     "cancel": _("Cancel"),
     "close": _("Close"),

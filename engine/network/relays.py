@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 PATIENCE_S = 10.0
-_START_S = 10.0
+_START_S = 5.0
 _STEP_S = 0.02
+_LONGEST_PAUSE_S = 60.0
 _MOST_CALLS = 512
-_HALF_OPEN_S = 86_400  # how long one half of a call may outlive the other
+_HALF_OPEN_S = 3600  # how long one half of a call may outlive the other
 _UDP_IDLE_S = 180
 _KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
@@ -58,8 +59,9 @@ class Relay:
         """What it is called with, without the program. `ipv6only`: 0.0.0.0 is the firewall's."""
         one, kind = self.published, self.published.protocol.upper()
         how = f"bind=[{one.address}],ipv6only=1,reuseaddr,fork,max-children={_MOST_CALLS}"
+        alive = ",keepalive" if one.protocol == "tcp" else ""
         patience = ("-t", str(_HALF_OPEN_S)) if one.protocol == "tcp" else ("-T", str(_UDP_IDLE_S))
-        return (*patience, f"{kind}6-LISTEN:{one.port},{how}", f"{kind}4:{self.to}:{one.container_port}")
+        return (*patience, f"{kind}6-LISTEN:{one.port},{how}{alive}", f"{kind}4:{self.to}:{one.container_port}{alive}")
 
 
 def wanted(published: Mapping[str, tuple[Published, ...]], addresses: Mapping[str, str]) -> set[Relay]:
@@ -78,6 +80,8 @@ class Relays:
     def __init__(self, config: EngineConfig) -> None:
         self._program = config.socat
         self._cgroup = cgroup_of(config)
+        self._failures = 0
+        self._retry_at = 0.0
 
     def running(self) -> dict[tuple[str, ...], set[int]]:
         """The relays' words, and their processes: the one that listens and one for each call."""
@@ -114,7 +118,7 @@ class Relays:
         return there == {one.words for one in found}
 
     def ensure(self, found: Iterable[Relay]) -> None:
-        """Exactly these. One that does not start is logged, and tried again at the next call.
+        """Exactly these. One that does not start is logged, and tried again at a later call: a pause doubles up to a minute.
 
         Calls under way of one that is not wanted any more end with it.
         """
@@ -122,14 +126,21 @@ class Relays:
         for words, pids in running.items():
             if words not in by_words or not _listener(pids):
                 _end(pids)
-        for words, one in sorted(by_words.items()):
-            if words not in running or not _listener(running[words]):
-                try:
-                    self._start(one)
-                except (ProcessFailed, HostUnfit, NetworkError, OSError) as error:
-                    logger.error("nobody is led from %s: %s", one.published.spelled, error)  # noqa: TRY400 - it says it
+        missing = [one for words, one in sorted(by_words.items()) if not _listener(running.get(words, set()))]
+        if missing and time.monotonic() >= self._retry_at:
+            failed = [one for one in missing if not self._is_started(one)]
+            self._failures = self._failures + 1 if failed else 0
+            self._retry_at = time.monotonic() + min(2.0**self._failures, _LONGEST_PAUSE_S) if failed else 0.0
         if not by_words:
             self.remove()
+
+    def _is_started(self, relay: Relay) -> bool:
+        try:
+            self._start(relay)
+        except (ProcessFailed, HostUnfit, NetworkError, OSError) as error:
+            logger.error("nobody is led from %s: %s", relay.published.spelled, error)  # noqa: TRY400 - it says it
+            return False
+        return True
 
     def remove(self) -> None:
         """Idempotent."""
@@ -145,9 +156,10 @@ class Relays:
             cgroups.move(starting.pid, self._cgroup)
             starting.write(b"\n")
             starting.check(_START_S)
-        deadline = time.monotonic() + _START_S
-        while relay.words not in self.running() or _tried(relay.published) is None:
-            if time.monotonic() > deadline:
+        deadline, was_there = time.monotonic() + _START_S, False
+        while not (is_there := relay.words in self.running()) or _tried(relay.published) is None:
+            was_there = was_there or is_there
+            if time.monotonic() > deadline or (was_there and not is_there):  # it ended at once
                 msg = "the relay did not begin to listen"
                 raise NetworkError(msg)
             time.sleep(_STEP_S)

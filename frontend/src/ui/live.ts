@@ -5,7 +5,9 @@
  */
 
 import { Backoff } from "../terminal/flow";
+import { toast } from "./dialogs";
 import { paced } from "./paced";
+import { say } from "./words";
 
 const ALWAYS = ["containers", "jobs", "images"];
 
@@ -73,7 +75,17 @@ export function connectLive(): void {
 
 function receive(data: string): void {
   const message = JSON.parse(data) as Record<string, unknown>;
+  if (message["t"] === "told") tell(message["what"] as Record<string, string>);
   if (message["t"] === "event" || typeof message["topic"] === "string") announce(message as LiveEvent);
+}
+
+/** Something for the person, whatever page they are at. */
+function tell(what: Record<string, string>): void {
+  if (what["t"] !== "answer") return;
+  const isYes = what["answer"] === "approved";
+  const image = what["image"] ?? "";
+  const sentence = isYes ? say("answer-yes", { image }) : say("answer-no", { image });
+  toast(what["said"] ? `${sentence} ${what["said"]}` : sentence, isYes ? "success" : "info");
 }
 
 function announce(event: LiveEvent): void {

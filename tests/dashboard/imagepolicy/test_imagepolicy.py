@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from channels.db import database_sync_to_async
 from django.contrib.auth.models import User
+from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,6 +27,7 @@ from dashboard.jobs.models import Job
 from tests.dashboard.catalog.fixtures import data, engine, pulled, queue, registry, user
 from tests.dashboard.people import make_member, make_team
 from tests.dashboard.teams.conftest import BACKEND
+from tests.dashboard.teams.test_sockets import connect
 from tests.support.crowd import at_once
 
 __all__ = ["data", "engine", "pulled", "queue", "registry", "user"]
@@ -202,6 +207,42 @@ def test_ten_pulls_at_once_by_a_rule_for_one(team, haeun, teacher):
     )
     refused = [one for one in outcomes if isinstance(one, Exception)]
     assert [type(one) for one in refused] == [ImageRefused] * 9, outcomes
+
+
+async def test_who_asked_is_told_of_the_answer_at_once_or_when_they_come_back(team, haeun, teacher):
+    @database_sync_to_async
+    def ask(image):
+        policy.set_listed(teacher, team, listed=True)
+        return policy.ask(haeun, team, image, "for the exercise").pk
+
+    live = await connect(haeun, "/ws/live")
+    first, second = await ask("postgres:16"), await ask("redis:7")
+    await database_sync_to_async(policy.decide)(teacher, team, first, approve=True)
+    assert (await heard(live)) == {"t": "answer", "image": "postgres:16", "answer": "approved", "said": ""}
+    await database_sync_to_async(policy.decide)(teacher, team, second, approve=False, said="use sqlite")
+    assert (await heard(live))["said"] == "use sqlite"
+    await live.disconnect()
+
+    @database_sync_to_async
+    def come_back():
+        client = Client()
+        client.force_login(haeun, backend=BACKEND)
+        before = client.get(reverse("team")).content.decode()
+        page = client.get(reverse("team-images")).content.decode()
+        return "2 answers to you" in before, page.count(">new<"), client.get(reverse("team")).content.decode()
+
+    there, new, after = await come_back()
+    assert (there, new) == (True, 2)
+    assert "answers to you" not in after
+    assert not await database_sync_to_async(policy.unread(teacher, team).exists)()
+
+
+async def heard(live):
+    """What it is told for this person; other frames are passed over."""
+    while True:
+        frame = json.loads(await live.receive_from(5))
+        if frame["t"] == "told":
+            return frame["what"]
 
 
 def test_the_pages(client, team, haeun, teacher):

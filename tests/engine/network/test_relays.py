@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -97,11 +98,11 @@ def test_an_answer_may_come_long_after_the_question_has_ended(host, publish):
 def test_a_port_of_a_program_is_refused_and_nothing_is_left(host, network, addresses, config):
     with listening(host.netns, port=8080, address="::1"), pytest.raises(PortTaken, match=r"\[::1\]:8080/tcp: address"):
         host.run(lambda: network.attach(ONE, addresses[0], published=[LOOP]))
-    assert network.attached() == {}
+    assert host.run(network.attached) == {}
     assert not pids(config)
     with pytest.raises(NetworkError, match="cannot assign"):
         host.run(lambda: network.attach(ONE, addresses[0], published=[replace(LOOP, address=LAN_ADDRESS6)]))
-    assert network.attached() == {}
+    assert host.run(network.attached) == {}
 
 
 def test_a_host_without_the_program_is_told_what_to_install(host, config, addresses, tmp_path):
@@ -109,7 +110,7 @@ def test_a_host_without_the_program_is_told_what_to_install(host, config, addres
     host.run(other.ensure)
     with pytest.raises(HostUnfit, match="apt-get install socat"):
         host.run(lambda: other.attach(ONE, addresses[0], published=[LOOP]))
-    assert other.attached() == {}
+    assert host.run(other.attached) == {}
 
 
 def test_the_next_container_gets_the_port_as_soon_as_the_last_one_is_gone(host, publish, network, config):
@@ -149,3 +150,21 @@ def test_it_runs_as_nobody_with_one_right(host, publish, config):
     assert said["Uid"].split() == ["65534"] * 4
     assert int(said["CapBnd"], 16) == int(said["CapEff"], 16) == 1 << 10
     assert said["NoNewPrivs"] == "1"
+
+
+def test_one_that_does_not_start_holds_nobody_up(host, config, addresses, tmp_path):
+    """It is logged, and not tried again at each look."""
+    program = tmp_path / "socat"
+    program.write_text("#!/bin/sh\nexit 1\n")
+    program.chmod(0o755)
+    tmp_path.chmod(0o755)
+    other = Network(replace(config, socat=program))
+    host.run(other.ensure)
+    host.run(lambda: other.attach(ONE, addresses[0], published=[LOOP]))
+    assert host.run(other.attached) == {ONE: addresses[0]}
+    assert not host.run(other.is_intact)
+    begun = time.monotonic()
+    host.run(other.ensure)
+    assert time.monotonic() - begun < 3
+    host.run(lambda: other.detach(ONE))
+    assert host.run(other.is_intact)

@@ -90,7 +90,11 @@ def test_the_last_error_of_a_log_is_found():
     assert last_error_of_log(b"[]\n1\n") == ""
 
 
+def test_hosts_has_each_address_of_the_container():
+    assert hosts_text(["10.0.0.2", "fd00::2"], "web").endswith("10.0.0.2\tweb\nfd00::2\tweb\n")
+
+
 def test_hosts_names_the_container():
-    assert hosts_text("10.0.0.2", "web").endswith("10.0.0.2\tweb\n")
-    assert "10.0.0.9\tdb\n10.0.0.2\tweb\n" in hosts_text("10.0.0.2", "web", [("db", "10.0.0.9")])
-    assert hosts_text("10.0.0.2", "web.example.org").endswith("10.0.0.2\tweb.example.org web\n")
+    assert hosts_text(["10.0.0.2"], "web").endswith("10.0.0.2\tweb\n")
+    assert "10.0.0.9\tdb\n10.0.0.2\tweb\n" in hosts_text(["10.0.0.2"], "web", [("db", "10.0.0.9")])
+    assert hosts_text(["10.0.0.2"], "web.example.org").endswith("10.0.0.2\tweb.example.org web\n")
