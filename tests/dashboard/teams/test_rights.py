@@ -108,6 +108,7 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.threat("WEB-02")
 class Escalation(TestCase):
     @given(ACTIONS)
     @settings(max_examples=examples(25))
