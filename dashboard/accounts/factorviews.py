@@ -71,11 +71,14 @@ def _plain(options: Any) -> Any:  # Any: fido2's mappings
     return json.loads(json.dumps(options, default=dict))
 
 
-def _problem(request: HttpRequest) -> str | HttpResponse:
-    """What is wrong with the password; "" for nothing; an answer for who guesses too often."""
-    too_often: HttpResponse | None = ratelimit.consume_or_429(request, action="factor", user=request.user)
-    if too_often is not None:
-        return too_often
+def _problem(request: HttpRequest) -> str:
+    """What is wrong with the password; "" for nothing.
+
+    Raises:
+        DashboardError: somebody guesses too often (429).
+    """
+    if not ratelimit.consume(request, action="factor", user=request.user):
+        raise DashboardError(_("Too many attempts. Wait a few minutes, then try again."), status=429)
     right = cast("User", request.user).check_password(request.POST.get("password", ""))
     return "" if right else _("The password is not right.")
 
@@ -86,8 +89,6 @@ def _problem(request: HttpRequest) -> str | HttpResponse:
 def add_app(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.OWN_ACCOUNT)
     problem = _problem(request)
-    if isinstance(problem, HttpResponse):
-        return problem
     form = ActivateTOTPForm(request.POST, user=request.user)
     if not problem and not form.is_valid():
         problem = str(next(iter(form.errors.values()))[0])
@@ -106,8 +107,6 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
     if not settings.PASSKEYS_POSSIBLE:
         raise DashboardError(_("Passkeys need Berth behind https:// and a name."), status=409)
     problem = _problem(request)
-    if isinstance(problem, HttpResponse):
-        return problem
     form = AddPasskey(request.POST, user=request.user)
     if not problem and not form.is_valid():
         problem = _("The browser's answer is not one to these questions. Try again.")
@@ -124,8 +123,6 @@ def add_passkey(request: HttpRequest) -> HttpResponse:
 def new_codes(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.OWN_ACCOUNT)
     problem = _problem(request)
-    if isinstance(problem, HttpResponse):
-        return problem
     if problem:
         return _shown(request, problem=problem)
     return _shown(request, codes=factors.new_codes(cast("User", request.user)))
@@ -137,8 +134,6 @@ def new_codes(request: HttpRequest) -> HttpResponse:
 def remove(request: HttpRequest, number: int) -> HttpResponse:
     require(request.user, Permission.OWN_ACCOUNT)
     problem = _problem(request)
-    if isinstance(problem, HttpResponse):
-        return problem
     if problem:
         return _shown(request, problem=problem)
     factors.remove(cast("User", request.user), number)

@@ -19,6 +19,7 @@ class ContainersConfig(AppConfig):
             operationhandlers,
             reconcile,
             restartticks,
+            runticks,
             usage,
         )
 

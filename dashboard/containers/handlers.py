@@ -179,6 +179,8 @@ def ended_now(container_id: str, ended: gateway.Exit) -> None:
 def stop_container(context: JobContext) -> object:
     container = container_of(context)
     _stop(container, context)
+    if why := context.params.get("why"):  # its end has written that nothing is wrong with it
+        Container.objects.filter(pk=container.pk, state__in=states.DOWN).update(error=str(why))
     return {}
 
 

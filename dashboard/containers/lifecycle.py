@@ -143,6 +143,14 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
         return _submit(STOP, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
+def stop_by_berth(container: Container, why: str) -> None:
+    """No person asks for it: a quota has run out. It stays stopped until somebody starts it; its row says why."""
+    restarts.stop_by_hand(container)
+    with transaction.atomic():
+        if states.change(container, among=states.STEADY, to=ContainerState.STOPPING):
+            _submit(STOP, container, None, timeout_s=_seconds(container, None), signal="", why=why)
+
+
 def _stop_by_hand(container: Container) -> bool:
     """Nothing starts it again but a person; says whether it waited for that."""
     waited = restarts.stop_by_hand(container)

@@ -161,6 +161,30 @@ class Endpoint(models.Model):
         return address6_of(self.network, self.address)
 
 
+class Run(models.Model):
+    """One run of a container, also of one that has been removed since. `ended_at` None: it runs."""
+
+    container_id = models.CharField(max_length=64, db_index=True)
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="runs")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="runs")
+    began_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(fields=["team", "ended_at"], name="run_of_team"),
+            models.Index(fields=["owner", "ended_at"], name="run_of_owner"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["container_id"], condition=models.Q(ended_at=None), name="one_run_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.container_id[:12]} from {self.began_at}"
+
+
 class HealthStatus(models.TextChoices):
     STARTING = "starting"
     HEALTHY = "healthy"

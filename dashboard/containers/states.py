@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
+from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.containers import happenings, health, restarts
-from dashboard.containers.models import Container, ContainerState, PublishedPort
+from dashboard.containers.models import Container, ContainerState, PublishedPort, Run
 from dashboard.core.events import publish
 
 UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
@@ -49,6 +50,11 @@ def change(container: Container, *, among: Sequence[str], to: str, **fields: Any
         locked = Container.objects.select_for_update().filter(pk=container.pk)
         before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
+        if changed and to in (*DOWN, ContainerState.REMOVING):
+            ended_at = fields.get("finished_at") or timezone.now()
+            Run.objects.filter(container_id=container.container_id, ended_at=None).update(ended_at=ended_at)
+        if changed and to == ContainerState.RUNNING and fields.get("started_at") is not None:
+            _begun(container)
         if changed and to not in UP:
             PublishedPort.objects.filter(container_id=container.pk).delete()
             health.end(container)
@@ -57,6 +63,12 @@ def change(container: Container, *, among: Sequence[str], to: str, **fields: Any
     if changed:
         announce(container)
     return changed
+
+
+def _begun(container: Container) -> None:
+    """A run, which counts for whose the container is now."""
+    whose = {"team_id": container.team_id, "owner_id": container.owner_id, "began_at": container.started_at}
+    Run.objects.update_or_create(container_id=container.container_id, ended_at=None, defaults=whose)
 
 
 def running(container: Container, started: gateway.Started) -> bool:

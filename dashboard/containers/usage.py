@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from dashboard.catalog.pulls import PULL
-from dashboard.containers import states
+from dashboard.containers import runs, states
 from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container, ContainerState, PublishedPort
 from dashboard.core.errors import DashboardError
@@ -99,6 +99,7 @@ def register() -> None:
         "layer_bytes": _layer_bytes,
         "volume_bytes": _volume_bytes,
         "pulls": _pulls,
+        runs.KIND: runs.seconds,
     }
     for kind, count in counts.items():
         usage.register(kind, count)
@@ -126,6 +127,7 @@ def needs_of(
 ) -> dict[str, int]:  # Any: JSON of a container's options
     """Kind → what a start takes."""
     needs = {kind: shares_of(options, kind) for kind in _OPTION}
+    needs[runs.KIND] = 1  # of hours: none may begin once they are used up
     if ports:
         needs["ports"] = ports
     if volumes:
@@ -183,4 +185,5 @@ def room(user: Requester, options: ContainerOptions | None = None) -> list[Room]
             is_too_much=needed > left,
         )
         for kind, needed, left in found
+        if kind != runs.KIND or needed > left
     ]

@@ -10,7 +10,7 @@ from dashboard.grammar.commands import FORMAT, Command
 from dashboard.grammar.errors import ValueRefused
 from dashboard.grammar.flags import Flag, Values, string, switch
 from dashboard.grammar.tables import Row, render_table
-from dashboard.grammar.values import read_cpus, read_int, read_size
+from dashboard.grammar.values import read_cpus, read_hours, read_int, read_size
 
 NONE = "none"
 
@@ -65,6 +65,7 @@ LIMITS: dict[str, tuple[str, Callable[[str], int], str]] = {
     "layer-disk": ("layer_bytes", read_size, "Sizes of containers' writable layers together (--storage-opt size)"),
     "volume-disk": ("volume_bytes", read_size, "What is in volumes, as it was measured last"),
     "pulls": ("pulls", read_int, "Pulls within an hour"),
+    "running-hours": ("running_seconds", read_hours, "Hours that containers ran within 30 days, all together"),
 }
 
 

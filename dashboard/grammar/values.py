@@ -73,6 +73,19 @@ def write_cpus(nano_cpus: int) -> str:
     return format((Decimal(nano_cpus) / _NANO).normalize(), "f")
 
 
+def read_hours(text: str) -> int:
+    """`100`, `0.5`: seconds of so many hours."""
+    if not re.fullmatch(r"\d{1,7}(\.\d{1,3})?", text, re.ASCII):
+        msg = f"{text} is not a number of hours, as 100 or 0.5"
+        raise ValueRefused(msg)
+    return int(Decimal(text) * 3600)
+
+
+def write_hours(seconds: int) -> str:
+    """Rounded to tenths; the least that reads back as no less."""
+    return format((Decimal(seconds) / 3600).quantize(Decimal("0.1")).normalize(), "f")
+
+
 def read_int(text: str) -> int:
     if not re.fullmatch(r"[+-]?\d{1,18}", text, re.ASCII):
         msg = f'strconv.ParseInt: parsing "{text}": invalid syntax'

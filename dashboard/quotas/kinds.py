@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from dashboard.grammar.quotas import LIMITS
-from dashboard.grammar.values import write_cpus, write_size
+from dashboard.grammar.values import write_cpus, write_hours, write_size
 
 MOST_COUNT: Final = 1_000_000
 
@@ -34,6 +34,7 @@ _SHOWN: Final[dict[str, tuple[str | Promise, Callable[[int], str]]]] = {
     "layer_bytes": (_("Disk of containers’ writable layers"), write_size),
     "volume_bytes": (_("Disk of volumes"), write_size),
     "pulls": (_("Pulls within an hour"), str),
+    "running_seconds": (_("Hours of running within 30 days"), write_hours),
 }
 KINDS: Final[dict[str, Kind]] = {
     name: Kind(flag, words, read, write)

@@ -28,6 +28,7 @@ class Quota(Timestamped):
     layer_bytes = models.PositiveBigIntegerField(null=True)
     volume_bytes = models.PositiveBigIntegerField(null=True)
     pulls = models.PositiveIntegerField(null=True)
+    running_seconds = models.PositiveBigIntegerField(null=True)
     first_port = models.PositiveIntegerField(null=True)
     last_port = models.PositiveIntegerField(null=True)
 

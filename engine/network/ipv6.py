@@ -7,18 +7,16 @@ no container say anything about it. Callers turn netlink's errors into ours.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from socket import AF_INET6
 from typing import TYPE_CHECKING
 
-from pyroute2.netlink.exceptions import NetlinkError
-
 from engine.errors import NetworkError
 from engine.network.addresses6 import CONF
+from engine.network.netlink import set_value, tolerating
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pyroute2 import IPRoute
 
@@ -38,16 +36,10 @@ _QUIET = {
 }
 
 
-def _set(interface: str, name: str, value: int) -> None:
-    path = CONF / interface / name
-    if path.exists() and path.read_text("ascii").strip() != str(value):
-        path.write_text(str(value), "ascii")
-
-
 def speak(interface: str) -> None:
     """Have it speak IPv6, and believe nobody."""
     for name, value in _QUIET.items():
-        _set(interface, name, value)
+        set_value(interface, name, value, family="ipv6")
 
 
 def is_forwarding() -> bool:
@@ -66,25 +58,16 @@ def enable_forwarding() -> None:
     try:
         for interface in sorted(path.name for path in CONF.iterdir()):
             if interface != "all" and (CONF / interface / "accept_ra").read_text("ascii").strip() == "1":
-                _set(interface, "accept_ra", 2)
-        _set("all", "forwarding", 1)
+                set_value(interface, "accept_ra", 2, family="ipv6")
+        set_value("all", "forwarding", 1, family="ipv6")
     except OSError as error:
         msg = f"Forwarding (net.ipv6.conf.all.forwarding) could not be switched on: {error.strerror}."
         raise NetworkError(msg) from error
 
 
 def give_address(ipr: IPRoute, index: int, address: str, *, prefixlen: int) -> None:
-    with _tolerating(errno.EEXIST):
+    with tolerating(errno.EEXIST):
         ipr.addr("add", family=AF_INET6, index=index, address=address, prefixlen=prefixlen, flags=_NO_DETECTION)
-
-
-@contextlib.contextmanager
-def _tolerating(*numbers: int) -> Iterator[None]:
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code not in numbers:
-            raise
 
 
 def settle(ipr: IPRoute, index: int, network: NetworkDefinition, address: str, *, router: str) -> None:
@@ -93,7 +76,7 @@ def settle(ipr: IPRoute, index: int, network: NetworkDefinition, address: str, *
     write_down(ipr, index, network.gateway6, router)
     for destination, gateway in ((f"{network.gateway6}/128", None), (str(network.subnet6), network.gateway6)):
         way = {} if gateway is None else {"gateway": gateway}
-        with _tolerating(errno.EEXIST):
+        with tolerating(errno.EEXIST):
             ipr.route("add", family=AF_INET6, dst=destination, oif=index, **way)
 
 
@@ -118,7 +101,7 @@ def write_down_all(ipr: IPRoute, index: int, wanted: Mapping[str, str]) -> None:
         if one["state"] & _PERMANENT
     }
     for address in found.keys() - wanted.keys():
-        with _tolerating(errno.ENOENT):
+        with tolerating(errno.ENOENT):
             ipr.neigh("del", family=AF_INET6, dst=address, ifindex=index)
     for address, mac in wanted.items():
         if found.get(address) != mac:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import functools
 import os
@@ -18,10 +17,11 @@ from engine.errors import NetworkError
 from engine.kernel import namespaces
 from engine.network import addresses6, ipv6, ports
 from engine.network.addresses import bridge_mac
+from engine.network.netlink import set_value, tolerating
 from engine.network.ruleset import MARK, Port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from engine.network.definition import NetworkDefinition
@@ -47,15 +47,6 @@ def _speaking(function: Callable[P, T]) -> Callable[P, T]:
     return speaking
 
 
-@contextlib.contextmanager
-def _tolerating(*numbers: int) -> Iterator[None]:
-    try:
-        yield
-    except NetlinkError as error:
-        if error.code not in numbers:
-            raise
-
-
 def _find(ipr: IPRoute, name: str) -> Any:  # pyroute2's messages are dictionaries of its own
     try:
         found = list(ipr.link("get", ifname=name))
@@ -71,12 +62,6 @@ def _index(ipr: IPRoute, name: str) -> int:
     if link is None:  # somebody has deleted it; `ensure` makes it again
         raise OSError(errno.ENODEV, f"there is no interface {name}")
     return int(link["index"])
-
-
-def _sysctl(interface: str, name: str, value: int, *, family: str = "ipv4") -> None:
-    path = Path(f"/proc/sys/net/{family}/conf/{interface}/{name}")
-    if path.exists() and path.read_text("ascii").strip() != str(value):
-        path.write_text(str(value), "ascii")
 
 
 def sysctl_value(interface: str, name: str) -> str:
@@ -95,17 +80,17 @@ def ensure_bridge(name: str, network: NetworkDefinition, *, loopback: bool) -> N
     subnet = network.subnet
     with IPRoute() as ipr:
         if _find(ipr, name) is None:
-            with _tolerating(errno.EEXIST):
+            with tolerating(errno.EEXIST):
                 ipr.link("add", ifname=name, kind="bridge", address=bridge_mac(name))
         index = _index(ipr, name)
         if network.subnet6 is None:
-            _sysctl(name, "disable_ipv6", 1, family="ipv6")
+            set_value(name, "disable_ipv6", 1, family="ipv6")
         else:
             ipv6.speak(name)
         for key, value in (("rp_filter", 1), ("accept_redirects", 0), ("send_redirects", 0)):
-            _sysctl(name, key, value)
-        _sysctl(name, "route_localnet", int(loopback))
-        with _tolerating(errno.EEXIST):
+            set_value(name, key, value)
+        set_value(name, "route_localnet", int(loopback))
+        with tolerating(errno.EEXIST):
             ipr.addr("add", index=index, address=subnet.gateway, prefixlen=subnet.prefix_length)
         if network.subnet6 is not None:
             ipv6.give_address(ipr, index, network.gateway6, prefixlen=network.subnet6.network.prefixlen)
@@ -117,7 +102,7 @@ def route_loopback(bridge: str, *, loopback: bool) -> None:
     """Whether the bridge takes packets from and to 127.0.0.0/8. Only while a port is published there: the firewall
     keeps containers from the host's loopback, but while somebody has flushed it nothing else would.
     """
-    _sysctl(bridge, "route_localnet", int(loopback))
+    set_value(bridge, "route_localnet", int(loopback))
 
 
 @_speaking
@@ -149,7 +134,7 @@ def ensure_ports(tag: str, bridge_of: Callable[[str], str | None], *, reflecting
                 ipr.brport("set", index=port.index, mode=1)
         for link in links:
             if link.name.startswith(ports.port_prefix(tag)) and link.index not in known:
-                with _tolerating(errno.ENODEV):
+                with tolerating(errno.ENODEV):
                     ipr.link("del", index=link.index)
 
 
@@ -229,7 +214,7 @@ def ensure_mark_rule(bridge: str) -> None:
     Return paths are checked with the packet's own mark then: with rp_filter, the kernel asks how an answer would be
     routed that comes from the bridge, and without the mark that is "not at all". No container would get an answer.
     """
-    _sysctl("all", "src_valid_mark", 1)
+    set_value("all", "src_valid_mark", 1)
     with IPRoute() as ipr:
         for family in _families():
             if not _has_mark_rule(ipr, bridge, family):
@@ -286,7 +271,7 @@ def connect(joint: Joint, netns: Path) -> None:
         ipr.link("set", index=index, ifalias=joint.alias)
         if joint.port.address6:
             ipv6.write_down(ipr, bridge_index, joint.port.address6, joint.port.mac)
-        _sysctl(joint.port.interface, "disable_ipv6", 1, family="ipv6")
+        set_value(joint.port.interface, "disable_ipv6", 1, family="ipv6")
         ipr.link("set", index=index, master=bridge_index, state="up")
         if joint.reflects:
             ipr.brport("set", index=index, mode=1)
@@ -311,7 +296,7 @@ def configure_inside(netns: Path, interfaces: Sequence[Inside]) -> None:
     """In a new container's namespace: loopback, the addresses, the way out, and `ping` and low ports without rights."""
 
     def configure() -> None:
-        _sysctl("default", "disable_ipv6", 1, family="ipv6")
+        set_value("default", "disable_ipv6", 1, family="ipv6")
         Path("/proc/sys/net/ipv4/ping_group_range").write_text("0 2147483647", "ascii")
         Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0", "ascii")
         with IPRoute() as ipr:
@@ -338,7 +323,7 @@ def _bring_up(ipr: IPRoute, interfaces: Sequence[Inside]) -> None:
     for one in interfaces:
         has_six = one.network.subnet6 is not None
         if not has_six:
-            _sysctl(one.name, "disable_ipv6", 1, family="ipv6")
+            set_value(one.name, "disable_ipv6", 1, family="ipv6")
         index = _index(ipr, one.name)
         ipr.addr("add", index=index, address=one.address, prefixlen=one.network.subnet.prefix_length)
         if has_six:
@@ -361,7 +346,7 @@ def disconnect(name: str) -> None:
     with IPRoute() as ipr:
         link = _find(ipr, name)
         if link is not None:
-            with _tolerating(errno.ENODEV):
+            with tolerating(errno.ENODEV):
                 ipr.link("del", index=link["index"])
 
 

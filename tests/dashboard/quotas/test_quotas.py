@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.contrib.auth.models import User
 from django.urls import reverse
+from django.utils import timezone
 
 from dashboard.audit.models import Entry
 from dashboard.catalog import services as catalog
-from dashboard.containers import operations, restartticks, services
-from dashboard.containers.models import Container, ContainerState, PublishedPort
+from dashboard.containers import operations, restartticks, runticks, services
+from dashboard.containers.models import Container, ContainerState, PublishedPort, Run
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
 from dashboard.grammar import parse
@@ -326,3 +329,69 @@ def test_the_form_says_what_is_left_before_the_button(client, team, haeun, queue
     said = client.post(reverse("run-line"), {"image": "ubuntu:14.04", "memory": "250m"}).content.decode()
     assert '<li class="state-dead">Memory of running containers: uses 250m of the remaining 200m</li>' in said
     assert 'id="quota-room"' in client.get(reverse("run")).content.decode()
+
+
+# Running hours
+
+
+def ran(container, *, hours, ago=0):
+    """A run that has ended so many hours ago."""
+    ended = timezone.now() - timedelta(hours=ago)
+    whose = {"team_id": container.team_id, "owner_id": container.owner_id, "container_id": "f" * 64}
+    Run.objects.create(**whose, began_at=ended - timedelta(hours=hours), ended_at=ended)
+
+
+def test_hours_are_counted_over_thirty_days_of_what_ran_and_runs(team, haeun, queue):
+    web = run(haeun, queue)
+    assert usage.used("running_seconds", team.pk, None) < 60
+    ran(web, hours=3)
+    ran(web, hours=48, ago=30 * 24 - 1)  # of which one hour is within
+    ran(web, hours=5, ago=31 * 24)
+    Run.objects.filter(ended_at=None).update(began_at=timezone.now() - timedelta(hours=2))
+    for whose in ((team.pk, None), (team.pk, haeun.pk), (None, haeun.pk)):
+        assert round(usage.used("running_seconds", *whose) / 3600) == 6
+    services.stop(web, haeun)
+    queue.run()
+    assert not Run.objects.filter(ended_at=None).exists()
+    services.remove(Container.objects.get(pk=web.pk), haeun)
+    queue.run()
+    assert round(usage.used("running_seconds", team.pk, haeun.pk) / 3600) == 6  # what ran has run
+    runticks.forget_old()
+    assert Run.objects.count() == 3
+
+
+def test_nothing_begins_once_the_hours_are_used_up(team, haeun, queue):
+    made = make(haeun)
+    limit(team, running_seconds=3600)
+    ran(made, hours=1)
+    with pytest.raises(QuotaRefused, match=r"Hours of running within 30 days"):
+        services.start(made, haeun)
+    limit(team, running_seconds=7200)
+    services.start(made, haeun)
+    queue.run()
+    limit(team, running_seconds=0)
+    with pytest.raises(QuotaRefused):
+        services.start(make(haeun), haeun)
+
+
+@pytest.mark.parametrize("whose", ["team", "member", "person", "everybody"])
+def test_what_runs_beyond_them_is_stopped_and_says_why(whose, team, haeun, queue, engine):
+    minsu = make_member("minsu", "operator", team)
+    mine, other = run(haeun, queue), run(minsu, queue)
+    ran(mine, hours=2)
+    place, person = {
+        "team": (team, None),
+        "member": (team, haeun),
+        "person": (None, haeun),
+        "everybody": (None, None),
+    }[whose]
+    Quota.objects.create(team=place, person=person, running_seconds=3600)
+    runticks.end_what_is_over()
+    queue.run()
+    mine.refresh_from_db()
+    other.refresh_from_db()
+    assert (mine.state, mine.error) == ("exited", "It was stopped: a quota of running hours is used up.")
+    assert (other.state == "exited") is (whose == "team")
+    assert mine.stopped_by_hand  # no restart policy brings it back
+    runticks.end_what_is_over()
+    assert not Run.objects.filter(container_id=mine.container_id, ended_at=None).exists()
