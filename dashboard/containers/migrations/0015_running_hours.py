@@ -5,6 +5,15 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+def begin_runs(apps, _schema_editor):
+    """What runs at this moment counts from its start on."""
+    containers, runs = apps.get_model("containers", "Container"), apps.get_model("containers", "Run")
+    for row in containers.objects.filter(state__in=["running", "paused", "stopping"]).exclude(started_at=None):
+        runs.objects.create(
+            container_id=row.container_id, team_id=row.team_id, owner_id=row.owner_id, began_at=row.started_at
+        )
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -29,4 +38,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(condition=models.Q(('ended_at', None)), fields=('container_id',), name='one_run_at_a_time')],
             },
         ),
+        migrations.RunPython(begin_runs, migrations.RunPython.noop),
     ]
