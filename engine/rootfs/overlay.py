@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,6 +32,8 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _STAGE_BYTES = 1 << 20
+BUSY_S = 5.0  # how long a start waits for the last user of an earlier root
+_BUSY_STEP_S = 0.1
 
 
 def rootfs_path(config: EngineConfig, container_id: str) -> Path:
@@ -69,17 +72,22 @@ def mount_rootfs(
         if _is_whole(target):
             return target
         unmount_rootfs_locked(config, container_id)
-        try:
-            with ExitStack() as stack:
-                _prepare_upper(config, container_id, limit_bytes)
-                _mount(config, container_id, diff_ids, stack, owners)
-        except EngineError:
-            unmount_rootfs_locked(config, container_id)
-            raise
-        except OSError as error:
-            unmount_rootfs_locked(config, container_id)
-            raise _translated(error, container_id, len(diff_ids)) from error
-    return target
+        deadline = time.monotonic() + BUSY_S
+        while True:
+            try:
+                with ExitStack() as stack:
+                    _prepare_upper(config, container_id, limit_bytes)
+                    _mount(config, container_id, diff_ids, stack, owners)
+            except EngineError:
+                unmount_rootfs_locked(config, container_id)
+                raise
+            except OSError as error:
+                unmount_rootfs_locked(config, container_id)
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise _translated(error, container_id, len(diff_ids)) from error
+                time.sleep(_BUSY_STEP_S)  # an earlier root was detached while somebody used it, and has the layer still
+            else:
+                return target
 
 
 def unmount_rootfs(config: EngineConfig, container_id: str) -> None:

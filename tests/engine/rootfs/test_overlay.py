@@ -280,6 +280,18 @@ def test_an_overlay_is_found_unfit_for_writable_layers(config, cid):
     assert features.overlay_problem_on(config.data) == ""
 
 
+def test_the_last_user_of_an_earlier_root_is_waited_for(config, cid):
+    """A root that was busy is detached; the kernel gives its layer to nobody else until its last user is gone."""
+    layers = [store_layer(config, {"f": b"1"})]
+    held = os.open(mount_rootfs(config, cid, layers), os.O_RDONLY | os.O_DIRECTORY)
+    unmount_rootfs(config, cid)
+    leaving = threading.Timer(0.5, os.close, [held])
+    leaving.start()
+    assert (mount_rootfs(config, cid, layers) / "f").read_bytes() == b"1"
+    leaving.join()
+    unmount_rootfs(config, cid)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_no_descriptor_is_kept(config, cid, method):
     layers = [store_layer(config, {f"f{number}": b"1"}) for number in range(4)]
