@@ -78,10 +78,6 @@ class Factors:
     passkeys: tuple[Passkey, ...]
     codes_left: int | None
 
-    @property
-    def any(self) -> bool:
-        return bool(self.app or self.passkeys)
-
 
 def has_any(person: Any) -> bool:  # Any: a person's row
     """Whether signing in takes more than a password."""

@@ -22,14 +22,15 @@ def seconds(team_id: int | None, person_id: int | None) -> int:
     """Within the last 30 days, of all that ran and runs; one for each that is being started."""
     now = timezone.now()
     since = now - WINDOW
-    rows = _of(Run.objects.filter(Q(ended_at=None) | Q(ended_at__gt=since)), team_id, person_id)
+    rows = counted_for(Run.objects.filter(Q(ended_at=None) | Q(ended_at__gt=since)), team_id, person_id)
     ran = sum(_within(began, ended or now, since, now) for began, ended in rows.values_list("began_at", "ended_at"))
-    return int(ran) + _of(Container.objects.filter(state=ContainerState.STARTING), team_id, person_id).count()
+    return int(ran) + counted_for(Container.objects.filter(state=ContainerState.STARTING), team_id, person_id).count()
 
 
-def _of(
+def counted_for(
     rows: QuerySet[Any], team_id: int | None, person_id: int | None
 ) -> QuerySet[Any]:  # Any: rows with team and owner
+    """Those of a team, of a person, or of a person in a team: what a quota is about."""
     if team_id is not None:
         rows = rows.filter(team_id=team_id)
     return rows if person_id is None else rows.filter(owner_id=person_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import QuerySet, Sum
+from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -18,6 +18,7 @@ from dashboard.catalog.pulls import PULL
 from dashboard.containers import runs, states
 from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container, ContainerState, PublishedPort
+from dashboard.containers.runs import counted_for
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Requester
 from dashboard.grammar import ContainerOptions
@@ -33,16 +34,8 @@ UP: Final = (ContainerState.STARTING, *states.RUNS)
 _OPTION: Final = {"nano_cpus": "nano_cpus", "memory_bytes": "memory_bytes", "pids": "pids_limit"}
 
 
-def _of(
-    rows: QuerySet[Any], team_id: int | None, person_id: int | None
-) -> QuerySet[Any]:  # Any: rows with team and owner
-    if team_id is not None:
-        rows = rows.filter(team_id=team_id)
-    return rows if person_id is None else rows.filter(owner_id=person_id)
-
-
 def _containers(team_id: int | None, person_id: int | None) -> int:
-    return _of(Container.objects.exclude(state=ContainerState.REMOVING), team_id, person_id).count()
+    return counted_for(Container.objects.exclude(state=ContainerState.REMOVING), team_id, person_id).count()
 
 
 def shares_of(options: dict[str, Any], kind: str) -> int:  # Any: JSON of a container's options
@@ -57,7 +50,7 @@ def shares_of(options: dict[str, Any], kind: str) -> int:  # Any: JSON of a cont
 
 def _running(kind: str) -> usage.Count:
     def count(team_id: int | None, person_id: int | None) -> int:
-        rows = _of(Container.objects.filter(state__in=UP), team_id, person_id).values_list("options", flat=True)
+        rows = counted_for(Container.objects.filter(state__in=UP), team_id, person_id).values_list("options", flat=True)
         said = [asked(options.get(_OPTION[kind])) for options in rows]
         unsaid = said.count(None)
         default = shares_of({}, kind) if unsaid else 0
@@ -67,18 +60,20 @@ def _running(kind: str) -> usage.Count:
 
 
 def _ports(team_id: int | None, person_id: int | None) -> int:
-    containers = _of(Container.objects.all(), team_id, person_id).values("pk")
+    containers = counted_for(Container.objects.all(), team_id, person_id).values("pk")
     return PublishedPort.objects.filter(container__in=containers).count()
 
 
 def _layer_bytes(team_id: int | None, person_id: int | None) -> int:
-    rows = _of(Container.objects.exclude(state=ContainerState.REMOVING), team_id, person_id)
+    rows = counted_for(Container.objects.exclude(state=ContainerState.REMOVING), team_id, person_id)
     return sum(options.get("storage_bytes") or 0 for options in rows.values_list("options", flat=True))
 
 
 def _volume_bytes(team_id: int | None, person_id: int | None) -> int:
     """As measured last."""
-    found: int | None = _of(Volume.objects.all(), team_id, person_id).aggregate(total=Sum("size_bytes"))["total"]
+    found: int | None = counted_for(Volume.objects.all(), team_id, person_id).aggregate(total=Sum("size_bytes"))[
+        "total"
+    ]
     return found or 0
 
 
