@@ -192,16 +192,16 @@ def _end(pids: Iterable[int]) -> None:
 
 def _tried(published: Published) -> OSError | None:
     """What the kernel says to whoever wants to listen there."""
-    with socket.socket(socket.AF_INET6, _KINDS[published.protocol]) as trying:
-        try:
+    try:
+        with socket.socket(socket.AF_INET6, _KINDS[published.protocol]) as trying:
             trying.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             if published.protocol == "tcp":
                 trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trying.bind((published.address, published.port))
             if published.protocol == "tcp":
                 trying.listen(1)
-        except OSError as error:
-            return error
+    except OSError as error:  # also of a kernel that has no IPv6
+        return error
     return None
 
 

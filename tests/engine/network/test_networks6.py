@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
 import struct
@@ -12,7 +13,7 @@ import pytest
 
 from engine.errors import NetworkError
 from engine.kernel import namespaces
-from engine.network import Endpoint, Network, NetworkDefinition
+from engine.network import Endpoint, Network, NetworkDefinition, Published
 from engine.network.addresses import Subnet
 from engine.network.addresses6 import Subnet6
 from tests.engine.network.test_networks import ask
@@ -288,3 +289,22 @@ def test_a_host_without_ipv6_is_told_so(host, attach):
     with pytest.raises(NetworkError, match="This host has no IPv6"):
         attach(ONE, place(FRONT, 2))
     attach(TWO, place(OLD, 2))
+
+
+@root
+def test_a_kernel_that_knows_no_ipv6_at_all_is_looked_at_as_any_other(host, attach, network, monkeypatch, tmp_path):
+    """`ipv6.disable=1`: there is nothing of it below /proc/sys, and no socket of it."""
+    monkeypatch.setattr("engine.network.ipv6.CONF", tmp_path)
+    monkeypatch.setattr("engine.network.addresses6.CONF", tmp_path)
+    attach(TWO, place(OLD, 2))
+    assert host.run(network.is_intact)
+    host.run(network.ensure)
+
+    def no_such_family(*_words):
+        raise OSError(errno.EAFNOSUPPORT, "Address family not supported by protocol")
+
+    port = Published(protocol="tcp", address="::1", port=8080, container_port=80)
+    with monkeypatch.context() as patched:
+        patched.setattr("engine.network.relays.socket.socket", no_such_family)
+        with pytest.raises(NetworkError, match="address family not supported"):
+            network._relays.refuse_taken([port])
