@@ -76,7 +76,7 @@ class _Extraction:
 
     def _once(self, output: Path) -> WrittenLayer:
         self.stop.clear()
-        report = _Reporter(self.layer.size_bytes, self.progress)
+        report = Reporter(self.layer.size_bytes, self.progress)
         with LayerStream(self.ingest, self._fetch, stop=self.stop, cancelled=self.cancelled, report=report) as stream:
             try:
                 written = write_layer(
@@ -103,7 +103,7 @@ class _Extraction:
         return self.client.stream(self.layer.digest, self.layer.size_bytes, offset=offset)
 
 
-class _Reporter:
+class Reporter:
     """Progress at a bearable pace; every change of status and the end are always told."""
 
     def __init__(self, total_bytes: int, progress: Callable[[LayerProgress], None]) -> None:

@@ -7,7 +7,8 @@ only reported after every digest on the way is verified: manifest, config, compr
 from __future__ import annotations
 
 from engine.images.extract import LayerProgress, extract_layer
+from engine.images.prove import prove_layer
 from engine.images.resolve import ResolvedImage, ResolvedLayer, resolve
 from engine.layers.write import WrittenLayer
 
-__all__ = ["LayerProgress", "ResolvedImage", "ResolvedLayer", "WrittenLayer", "extract_layer", "resolve"]
+__all__ = ["LayerProgress", "ResolvedImage", "ResolvedLayer", "WrittenLayer", "extract_layer", "prove_layer", "resolve"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.digest import DiffId, Digest
-from engine.errors import Cancelled, DocumentInvalid, ImageUnknown
+from engine.errors import Cancelled, DocumentInvalid, ImageUnknown, RegistryError
 from engine.oci.documents import Descriptor, Index, Manifest, Platform, choose, parse_document
 from engine.oci.image_config import ImageConfig
 from engine.registry.client import FetchedDocument, RegistryClient
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 INDEX_DEPTH_LIMIT = 2
 ASK_EVERY_S = 0.2
+_CANCELLED = "The pull was cancelled."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,10 @@ class ResolvedLayer:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedImage:
-    """`digest` is what the tag names: the index's where there is one. The image's id is `config_digest`."""
+    """`digest` is what the tag names: the index's where there is one. The image's id is `config_digest`.
+
+    `is_public`: the registry gives it to whoever asks, without the credentials that may have been used here.
+    """
 
     reference: Reference
     digest: Digest
@@ -45,6 +49,7 @@ class ResolvedImage:
     config_digest: Digest
     config: ImageConfig
     layers: tuple[ResolvedLayer, ...]
+    is_public: bool = True
 
 
 def resolve(
@@ -70,13 +75,16 @@ def resolve(
     with RegistryClient(
         config,
         reference,
-        check=checker(cancelled, "The pull was cancelled."),
+        check=checker(cancelled, _CANCELLED),
         credentials=credentials,
         patience=patience,
     ) as client:
         documents = [client.named_document()]
         manifest = _descend(client, reference, documents, wanted)
         config_blob = client.blob(manifest.config)
+    is_public = credentials is None or _is_anybodys(
+        config, reference, documents, cancelled=cancelled, patience=patience
+    )
     image_config = ImageConfig.parse(config_blob)
     _check_platform(reference, image_config, wanted)
     layers = _layers(manifest, image_config)
@@ -85,8 +93,31 @@ def resolve(
         store.put(document.data, expected=document.digest)
     store.put(config_blob, expected=manifest.config.digest)
     return ResolvedImage(
-        reference, documents[0].digest, documents[-1].digest, manifest.config.digest, image_config, layers
+        reference=reference,
+        digest=documents[0].digest,
+        manifest_digest=documents[-1].digest,
+        config_digest=manifest.config.digest,
+        config=image_config,
+        layers=layers,
+        is_public=is_public,
     )
+
+
+def _is_anybodys(
+    config: EngineConfig,
+    reference: Reference,
+    documents: list[FetchedDocument],
+    *,
+    cancelled: Callable[[], bool],
+    patience: Patience,
+) -> bool:
+    """Whether somebody without credentials gets the same manifest. Where that cannot be found out it is private."""
+    check = checker(cancelled, _CANCELLED)
+    try:
+        with RegistryClient(config, reference, check=check, patience=patience) as client:
+            return client.has_document(documents[-1].digest)
+    except RegistryError:
+        return False
 
 
 def _descend(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from engine.digest import Digest
-from engine.errors import DigestMismatch, DocumentInvalid, ReferenceInvalid
+from engine.errors import DigestMismatch, DocumentInvalid, ReferenceInvalid, RegistryDenied
 from engine.oci import media_types
 from engine.oci.strict_json import DOCUMENT_LIMIT_BYTES
 from engine.registry.download import BlobDownload
@@ -69,6 +69,13 @@ class RegistryClient:
             DigestMismatch: the bytes are not the digest's, or not the one that the registry itself announced.
         """
         return self._document(self._reference.digest or self._reference.tag or "latest", self._reference.digest)
+
+    def has_document(self, digest: Digest) -> bool:
+        """Whether the registry has this manifest or index for us. Raises as `named_document`, but for what is denied."""
+        try:
+            return self._session.head_status(f"manifests/{digest}", {"Accept": _ACCEPT}) == 200
+        except RegistryDenied:
+            return False
 
     def document(self, descriptor: Descriptor) -> FetchedDocument:
         """The document that an index describes; digest, size and type must be as it says. Raises as `named_document`."""

@@ -78,8 +78,28 @@ class Session:
             RegistryUnreachable, RegistryBusy: after all attempts.
             RegistryDenied, RegistryError: a challenge or a redirect that cannot or may not be followed.
         """
-        response, _ = self._attempts(path, headers, lambda _: b"")
+        response, _ = self._attempts(self._below(path), headers, lambda _: b"")
         return response
+
+    def root_status(self) -> int:
+        """The status of the registry's own root, `/v2/`, with whatever credentials it asks for: 200 is a way in.
+
+        Raises:
+            As `get`; RegistryDenied also where its token server refuses.
+        """
+        return self._status("GET", self.endpoint.url(""))
+
+    def head_status(self, path: str, headers: dict[str, str]) -> int:
+        """As `get`, of HEAD: only whether it is there for us."""
+        return self._status("HEAD", self._below(path), headers)
+
+    def _status(self, method: str, url: httpx.URL, headers: dict[str, str] | None = None) -> int:
+        response, _ = self._attempts(url, headers or {}, lambda _: b"", method=method)
+        response.close()
+        return response.status_code
+
+    def _below(self, path: str) -> httpx.URL:
+        return self.endpoint.url(f"{self.repository}/{path}")
 
     def get_whole(self, path: str, headers: dict[str, str], *, limit: int, what: str) -> tuple[httpx.Response, bytes]:
         """As `get`, and the body of a 200 too, which belongs to the attempt: what breaks in the middle is asked for again.
@@ -91,18 +111,17 @@ class Session:
         def read(response: httpx.Response) -> bytes:
             return read_bounded(response, limit, what) if response.status_code == 200 else b""
 
-        return self._attempts(path, headers, read)
+        return self._attempts(self._below(path), headers, read)
 
     def _attempts(
-        self, path: str, headers: dict[str, str], read: Callable[[httpx.Response], bytes]
+        self, url: httpx.URL, headers: dict[str, str], read: Callable[[httpx.Response], bytes], *, method: str = "GET"
     ) -> tuple[httpx.Response, bytes]:
-        url = self.endpoint.url(f"{self.repository}/{path}")
         started = time.monotonic()
         failures = 0
         while True:
             failures += 1
             try:
-                response = self._authorized(url, headers)
+                response = self._authorized(url, headers, method)
                 body = _read_or_close(response, read)
             except httpx.TransportError as error:
                 self._pause_after(error, failures, started)
@@ -140,10 +159,10 @@ class Session:
             response.close()
         self.wait(delay_s)
 
-    def _authorized(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
+    def _authorized(self, url: httpx.URL, headers: dict[str, str], method: str) -> httpx.Response:
         """One request, and once more with fresh credentials if the registry itself asks for them."""
         authorization = {"Authorization": self._authorization} if self._authorization else {}
-        response = self._follow(url, headers | authorization)
+        response = self._follow(url, headers | authorization, method=method)
         if response.status_code != 401 or origin(response.url) != origin(url):
             return response
         challenges = parse_challenges(response.headers.get_list("WWW-Authenticate"))
@@ -154,7 +173,7 @@ class Session:
             return response
         response.close()
         self._authorization = answer
-        return self._follow(url, headers | {"Authorization": answer})
+        return self._follow(url, headers | {"Authorization": answer}, method=method)
 
     def _answer(self, response: httpx.Response, challenges: tuple[Challenge, ...]) -> str | None:
         """The header for the second try; None where the same credentials were refused already."""
@@ -168,12 +187,14 @@ class Session:
     def _fetch_token(self, url: httpx.URL, headers: dict[str, str]) -> httpx.Response:
         return self._follow(url, headers, is_token=True)
 
-    def _follow(self, url: httpx.URL, headers: dict[str, str], *, is_token: bool = False) -> httpx.Response:
+    def _follow(
+        self, url: httpx.URL, headers: dict[str, str], *, method: str = "GET", is_token: bool = False
+    ) -> httpx.Response:
         """Send, and follow redirects by the rules above."""
         start = origin(url)
         for _ in range(REDIRECT_LIMIT + 1):
             sent = headers if origin(url) == start else {k: v for k, v in headers.items() if k != "Authorization"}
-            response = self._client.send(self._client.build_request("GET", url, headers=sent), stream=True)
+            response = self._client.send(self._client.build_request(method, url, headers=sent), stream=True)
             if response.status_code not in REDIRECTS:
                 return response
             response.close()

@@ -40,7 +40,7 @@ def answer(
     Args:
         endpoint: the registry that asked.
         challenges: what it would take, in its order.
-        repository: the scope asked for is pulling from it, whatever scope the challenge names.
+        repository: the scope asked for is pulling from it, whatever scope the challenge names; "" asks for none.
         fetch: a GET with headers that follows redirects by our rules; we close what it returns.
 
     Raises:
@@ -53,7 +53,10 @@ def answer(
             return f"Bearer {_token(endpoint, repository, challenge, fetch)}"
         if challenge.scheme == "basic" and endpoint.credentials is not None:
             return basic(endpoint.credentials)
-    msg = f"The registry {endpoint.label} wants a name and a password for '{repository}', and none are set."
+    what = f" for '{repository}'" if repository else ""
+    msg = (
+        f"The registry {endpoint.label} wants a name and a password{what}, and none are set. Log in to it: berth login."
+    )
     raise RegistryDenied(msg, subject=endpoint.registry)
 
 
@@ -64,7 +67,8 @@ def _token(
     fetch: Callable[[httpx.URL, dict[str, str]], httpx.Response],
 ) -> str:
     url = check_realm(endpoint, challenge.parameters["realm"])
-    url = url.copy_merge_params({"scope": f"repository:{repository}:pull"})
+    if repository:
+        url = url.copy_merge_params({"scope": f"repository:{repository}:pull"})
     if service := challenge.parameters.get("service"):
         url = url.copy_merge_params({"service": service})
     headers = {"Authorization": basic(endpoint.credentials)} if endpoint.credentials else {}
