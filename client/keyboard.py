@@ -31,9 +31,24 @@ class RawMode:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.restore()
+
+    def restore(self) -> None:
         if self._before is not None:
             termios.tcsetattr(self._fd, termios.TCSADRAIN, self._before)
             self._before = None
+
+
+class Silent(RawMode):
+    """The terminal on `fd` without showing what is typed. `restore` may be called by another thread, too."""
+
+    def __enter__(self) -> Silent:
+        if os.isatty(self._fd):
+            self._before = termios.tcgetattr(self._fd)
+            quiet = termios.tcgetattr(self._fd)
+            quiet[3] &= ~termios.ECHO
+            termios.tcsetattr(self._fd, termios.TCSAFLUSH, quiet)
+        return self
 
 
 class Keyboard:

@@ -112,7 +112,8 @@ class Session:
             if (answer := self._files.answer(frame)) is not None:
                 self._connection.send(answer)
             return None
-        act = {"stream": self._stream, "transfer": self._transfer, "exit": _exit_code}.get(kind, self._show_text)
+        acts = {"stream": self._stream, "transfer": self._transfer, "ask": self._ask, "exit": _exit_code}
+        act = acts.get(kind, self._show_text)
         return act(frame)
 
     def _show_progress(self, frame: Frame) -> None:
@@ -150,6 +151,13 @@ class Session:
         ended = transfer.run()
         self._signals.handler = self._on_signal
         self._connection.send({"t": "stream-ended", "how": ended.how, "code": ended.code})
+
+    def _ask(self, frame: Frame) -> None:
+        from client import asking
+
+        self._signals.handler = asking.stop
+        self._connection.send(asking.answer(frame, self._argv))
+        self._signals.handler = self._on_signal
 
     def _without_server(self) -> int:
         """The door is gone. What the stream said still holds."""

@@ -243,6 +243,7 @@ INSTALLED_APPS = [
     "dashboard.jobs",
     "dashboard.accounts",
     "dashboard.teams",
+    "dashboard.registries",
     "dashboard.catalog",
     "dashboard.imagepolicy",
     "dashboard.quotas",

@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("dashboard.runpolicy.urls")),
     path("", include("dashboard.quotas.urls")),
     path("", include("dashboard.imagepolicy.urls")),
+    path("", include("dashboard.registries.urls")),
     path("", include("dashboard.catalog.urls")),
     path("", include("dashboard.transfers.urls")),
     path("", include("dashboard.volumes.urls")),

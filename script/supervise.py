@@ -7,6 +7,7 @@ everything answers, and says so.
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
 import errno
 import fcntl
@@ -122,10 +123,14 @@ def write(path: Path, text: str, mode: int, gid: int = 0) -> None:
     fresh.replace(path)
 
 
-def make_secret_key(settings: ModuleType) -> None:
+def make_secret_keys(settings: ModuleType) -> None:
+    """For sessions and links, and for registries' passwords: each once, as what it protects is lost with it."""
     path = settings.BERTH_DATA / "secret-key"
     if not path.is_file() or len(path.read_text().strip()) < 50:
         write(path, secrets.token_urlsafe(64) + "\n", 0o640, settings.BERTH_GID)
+    path = settings.BERTH_DATA / "credentials-key"
+    if not path.is_file() or not path.read_text().strip():
+        write(path, base64.urlsafe_b64encode(secrets.token_bytes(32)).decode() + "\n", 0o640, settings.BERTH_GID)
 
 
 def forget_findings(settings: ModuleType) -> None:
@@ -373,7 +378,7 @@ def only(settings: ModuleType, name: str) -> None:
     if name == "engine":
         forget_findings(settings)
     if name == "web":
-        make_secret_key(settings)
+        make_secret_keys(settings)
         prepare_database(settings)
         subprocess.Popen([str(BIN / "python"), __file__, "--announce"], cwd=ROOT)
     elif name != "redis":
@@ -398,7 +403,7 @@ def serve(settings: ModuleType) -> None:
     for mark in (settings.BERTH_RUN / "state").iterdir():
         mark.unlink()
     forget_findings(settings)
-    make_secret_key(settings)
+    make_secret_keys(settings)
     prepare_database(settings)
     path = supervisor_file(settings, host, port)
     os.chdir(ROOT)

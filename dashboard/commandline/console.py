@@ -67,6 +67,7 @@ class Console:
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
     ended_streams: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
     files: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
+    answers: asyncio.Queue[Frame] = field(default_factory=asyncio.Queue)
     feeds: dict[str, list[Feed]] = field(default_factory=dict)
 
     async def out(self, text: str) -> None:
@@ -87,6 +88,19 @@ class Console:
         """
         await self.send({"t": f"{kind}-file", "path": path})
         return await self.unless_interrupted(self.files.get())
+
+    async def ask(self, prompt: str, *, is_secret: bool = False, reads_stdin: bool = False) -> str:
+        """What the person types, or what the client's standard input holds.
+
+        Raises:
+            Interrupted: the person asked to stop, or there is nobody to ask.
+        """
+        await self.send({"t": "ask", "prompt": prompt, "secret": is_secret, "stdin": reads_stdin})
+        answer = await self.unless_interrupted(self.answers.get())
+        if answer.get("error"):
+            await self.err(str(answer["error"])[:500])
+            raise Interrupted
+        return str(answer.get("text", ""))
 
     async def write_id(self, container_id: str) -> None:
         """Into the file that was reserved."""

@@ -77,6 +77,9 @@ class CommandConsumer(GuardedConsumer):
         elif kind == "file":
             if self._console is not None:
                 self._console.files.put_nowait(frame)
+        elif kind == "answer":
+            if self._console is not None:
+                self._console.answers.put_nowait(frame)
         else:
             msg = "The frame has no known type."
             raise FrameInvalid(msg)

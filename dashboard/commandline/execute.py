@@ -22,6 +22,7 @@ from dashboard.commandline import (
     pruning,
     rationing,
     running,
+    sharing,
     showing,
     storing,
     teaming,
@@ -31,7 +32,7 @@ from dashboard.commandline.console import Console, Interrupted
 from dashboard.core import gate
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
-from dashboard.grammar import UsageError, parse, policyrequests, requests, split_team, teamrequests
+from dashboard.grammar import UsageError, parse, policyrequests, registryrequests, requests, split_team, teamrequests
 from dashboard.grammar.errors import PROGRAM
 from dashboard.jobs.services import JobFailed
 from dashboard.teams import scope
@@ -127,6 +128,11 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.UserCreate: teaming.create_people,
     teamrequests.UserActive: teaming.set_active,
     teamrequests.UserReset: teaming.reset,
+    registryrequests.Login: sharing.login,
+    registryrequests.Logout: sharing.logout,
+    registryrequests.RegistryList: sharing.listing,
+    registryrequests.ImageShare: sharing.share,
+    registryrequests.ImageUnshare: sharing.unshare,
     requests.SystemCheck: checking.check,
 }
 

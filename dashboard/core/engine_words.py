@@ -147,7 +147,15 @@ ERRORS: Final = (
     gettext_noop("The certificate of the registry {registry} is not trusted: {reason}"),
     gettext_noop("The registry {registry} sends us in circles: more than {limit} redirects."),
     gettext_noop("The registry {registry} redirects to an address that is not safe to follow."),
-    gettext_noop("The registry {registry} wants a name and a password for '{repository}', and none are set."),
+    gettext_noop(
+        "The registry {registry} wants a name and a password for '{repository}', and none are set. Log in to it: berth login."
+    ),
+    gettext_noop("The registry {registry} wants a name and a password, and none are set. Log in to it: berth login."),
+    gettext_noop("The registry {registry} does not take this name and password: incorrect username or password."),
+    gettext_noop(
+        "The registry has no layer {digest} with the content that the image's config names: the image is damaged there, or"
+        " pretends to have somebody else's layer."
+    ),
     gettext_noop("The registry's token server sent no usable token."),
     gettext_noop(
         "The proxy that the environment names cannot be used. Only http:// and https:// proxies are supported."

@@ -25,6 +25,8 @@ class Permission(StrEnum):
     IMAGE_VIEW = "image.view"
     IMAGE_PULL = "image.pull"
     IMAGE_REMOVE = "image.remove"
+    IMAGE_SHARE = "image.share"  # let everybody, or another team, have what only the team sees
+    CREDENTIAL_MANAGE = "image.credentials"  # the team's names and passwords for registries
     CONTAINER_VIEW = "container.view"
     CONTAINER_RUN = "container.run"
     CONTAINER_OPERATE = "container.operate"  # start, stop, kill, restart

@@ -28,9 +28,10 @@ def is_htmx(request: HttpRequest) -> bool:
     return request.headers.get("HX-Request") == "true"
 
 
-def shown_anew(request: HttpRequest, route: str) -> HttpResponse:
+def shown_anew(request: HttpRequest, route: str, *args: object) -> HttpResponse:
     """After a change: that page from the server, whole, with htmx and without."""
-    return HttpResponse(headers={"HX-Redirect": reverse(route)}) if is_htmx(request) else redirect(route)
+    address = reverse(route, args=args)
+    return HttpResponse(headers={"HX-Redirect": address}) if is_htmx(request) else redirect(address)
 
 
 def at_address(response: HttpResponse, request: HttpRequest) -> HttpResponse:

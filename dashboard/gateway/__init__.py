@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from dashboard.gateway.config import refuse_wishes as refuse_wishes
     from dashboard.gateway.config import reset_engine as reset_engine
     from dashboard.gateway.config import routed_networks as routed_networks
+    from dashboard.gateway.registries import check_login as check_login
+    from dashboard.gateway.registries import registry_origin as registry_origin
     from dashboard.gateway.status import exit_code_of as exit_code_of
     from dashboard.gateway.status import status_of as status_of
     from dashboard.gateway.store import abandoned_incoming as abandoned_incoming
@@ -76,6 +78,7 @@ if TYPE_CHECKING:
     from engine.images.pull import ResolvedImage as ResolvedImage
     from engine.images.pull import ResolvedLayer as ResolvedLayer
     from engine.images.pull import extract_layer as extract_layer
+    from engine.images.pull import prove_layer as prove_layer
     from engine.images.pull import resolve as resolve
     from engine.layers.write import WrittenLayer as WrittenLayer
     from engine.network.addresses import Subnet as Subnet
@@ -89,6 +92,7 @@ if TYPE_CHECKING:
     from engine.oci.platforms import Platform as Platform
     from engine.reference import Reference as Reference
     from engine.reference import parse as parse
+    from engine.registry.endpoints import Credentials as Credentials
     from engine.runtime.access import AccessRequest as AccessRequest
     from engine.runtime.confinement import GRANTABLE_CAPABILITIES as GRANTABLE_CAPABILITIES
     from engine.runtime.confinement import HOST_NAMESPACES as HOST_NAMESPACES
@@ -114,6 +118,7 @@ _WHERE = {
         *("engine", "engine_config", "refuse_host_path", "refuse_subnet", "refuse_wishes", "reset_engine"),
         *("routed_networks", "has_route6", "refuse_no_ipv6"),
     ),
+    "dashboard.gateway.registries": ("check_login", "registry_origin"),
     "dashboard.gateway.status": ("exit_code_of", "status_of"),
     "dashboard.gateway.store": (
         "abandoned_incoming",
@@ -168,7 +173,14 @@ _WHERE = {
     ),
     "engine.ids": ("IdRange",),
     "engine.images.owners": ("layer_ids",),
-    "engine.images.pull": ("LayerProgress", "ResolvedImage", "ResolvedLayer", "extract_layer", "resolve"),
+    "engine.images.pull": (
+        "LayerProgress",
+        "ResolvedImage",
+        "ResolvedLayer",
+        "extract_layer",
+        "prove_layer",
+        "resolve",
+    ),
     "engine.layers.write": ("WrittenLayer",),
     "engine.network.addresses": ("Subnet", "container_mac"),
     "engine.network.addresses6": ("PREFIX_LENGTH6", "Subnet6"),
@@ -177,6 +189,7 @@ _WHERE = {
     "engine.oci.image_config": ("ImageConfig",),
     "engine.oci.platforms": ("Platform",),
     "engine.reference": ("Reference", "parse"),
+    "engine.registry.endpoints": ("Credentials",),
     "engine.runtime.access": ("AccessRequest",),
     "engine.runtime.confinement": ("GRANTABLE_CAPABILITIES", "HOST_NAMESPACES"),
     "engine.runtime.execrequest": ("ExecRequest",),

@@ -53,6 +53,7 @@ def program_help() -> str:
             "  network     Manage networks",
             "  policy      Manage what containers of a team may be",
             "  quota       Manage what teams and people may use",
+            "  registry    Manage credentials for registries",
             "  system      Manage Berth",
             "  team        Manage teams",
             "  token       Manage access tokens",

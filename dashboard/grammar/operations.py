@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dashboard.grammar import commands, requests
+from dashboard.grammar import commands, registries, requests
 from dashboard.grammar.commands import FILTER, FORMAT, NO_TRUNC, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import Flag, Values, string, switch
@@ -206,5 +206,7 @@ PRUNE = Command(
     ),
     most=0,
 )
-COMMANDS = tuple(sorted((*commands.COMMANDS, *OPERATIONS), key=lambda command: command.name))
+COMMANDS = tuple(
+    sorted((*commands.COMMANDS, *OPERATIONS, *registries.LOGIN_COMMANDS), key=lambda command: command.name)
+)
 BY_NAME = {command.name: command for command in COMMANDS}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import networks, policies, quotas, requests, system, teams, tokens, volumes
+from dashboard.grammar import networks, policies, quotas, registries, requests, system, teams, tokens, volumes
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -27,12 +27,13 @@ GROUPS: dict[str, dict[str, str]] = {
 }
 VERBS: dict[str, dict[str, Command]] = {
     "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()} | {"prune": PRUNE},
-    "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()},
+    "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()} | registries.SHARE_BY_VERB,
     "volume": volumes.BY_VERB,
     "network": networks.BY_VERB,
     "system": system.BY_VERB,
     "policy": policies.POLICY_BY_VERB,
     "quota": quotas.QUOTA_BY_VERB,
+    "registry": registries.BY_VERB,
     "team": teams.TEAM_BY_VERB,
     "token": tokens.TOKEN_BY_VERB,
     "user": teams.USER_BY_VERB,

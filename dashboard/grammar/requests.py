@@ -19,6 +19,7 @@ from dashboard.grammar.policyrequests import (
     QuotaShow,
     QuotaUnset,
 )
+from dashboard.grammar.registryrequests import ImageShare, ImageUnshare, Login, Logout, RegistryList
 from dashboard.grammar.teamrequests import (
     TeamAdd,
     TeamCan,
@@ -473,5 +474,10 @@ Request = (
     | PolicyShow
     | PolicySet
     | PolicyUnset
+    | Login
+    | Logout
+    | RegistryList
+    | ImageShare
+    | ImageUnshare
     | SystemCheck
 )

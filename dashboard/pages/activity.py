@@ -20,6 +20,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "pull_image": ("download", _("Pull image")),
     "extract_layer": ("layers", _("Write layer")),
     "adopt_layer": ("layers", _("Take over layer")),
+    "prove_layer": ("layers", _("Verify layer")),
+    "registry_login": ("key-round", _("Log in to registry")),
     "remove_layers": ("layers", _("Remove layers")),
     "start_container": ("play", _("Start container")),
     "stop_container": ("square", _("Stop container")),

@@ -23,6 +23,8 @@ WORDS: Final = {
     Permission.IMAGE_VIEW: _("See images"),
     Permission.IMAGE_PULL: _("Pull images"),
     Permission.IMAGE_REMOVE: _("Remove images, for everybody"),
+    Permission.IMAGE_SHARE: _("Share the team’s own images with everybody or another team"),
+    Permission.CREDENTIAL_MANAGE: _("Keep the team’s credentials for registries"),
     Permission.CONTAINER_VIEW: _("See containers, their logs and figures"),
     Permission.CONTAINER_RUN: _("Run and create containers"),
     Permission.CONTAINER_OPERATE: _("Start, stop, pause, rename and limit containers"),

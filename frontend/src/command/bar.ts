@@ -26,7 +26,7 @@ export function startCommandBar(dock: Dock): void {
     event.preventDefault();
     const line = input.value.trim();
     if (line === "") return;
-    history.add(line);
+    if (!holdsPassword(line)) history.add(line);
     input.value = "";
     runLine(dock, line);
   });
@@ -48,6 +48,11 @@ export function startCommandBar(dock: Dock): void {
     if (line) runLine(dock, line);
   });
   input.title = say("leave-hint", { keys: LEAVE_CHORD });
+}
+
+/** A log-in with its password in the line: Berth refuses it, and the browser is not to keep it. */
+function holdsPassword(line: string): boolean {
+  return /\blogin\b.*\s(-p|--password)\b(?!-stdin)/.test(line);
 }
 
 function recall(event: KeyboardEvent, input: HTMLInputElement, line: string | null): void {

@@ -5,6 +5,7 @@ export type CommandMessage =
   | { t: "screen"; text: string }
   | { t: "progress"; id: string; status: string; current: number; total: number }
   | { t: "stream"; path: string; container: string; tty: boolean; interactive: boolean; proxiesSignals: boolean; title: string }
+  | { t: "ask"; prompt: string; secret: boolean }
   | { t: "exit"; code: number };
 
 type Fields = Record<string, unknown>;
@@ -38,6 +39,8 @@ export function parseCommandMessage(json: string): CommandMessage | null {
         proxiesSignals: fields["sig_proxy"] === true,
         title: text(fields, "title"),
       };
+    case "ask":
+      return { t: "ask", prompt: text(fields, "prompt"), secret: fields["secret"] === true };
     case "exit":
       return { t: "exit", code: count(fields, "code") };
     default:

@@ -108,6 +108,9 @@ export class CommandPane {
       case "stream":
         this.stream(message);
         break;
+      case "ask":
+        this.ask(message);
+        break;
       case "exit":
         this.finish(message.code, "");
         break;
@@ -188,6 +191,28 @@ export class CommandPane {
     });
     this.inner = inner;
     inner.open();
+  }
+
+  /** A question of the command's: its answer goes back and is kept nowhere. */
+  private ask(message: Extract<CommandMessage, { t: "ask" }>): void {
+    const field = el("input", {
+      class: "input input-xs grow",
+      type: message.secret ? "password" : "text",
+      autocomplete: "off",
+      "aria-label": message.prompt,
+      placeholder: message.prompt.replace(/:\s*$/, ""),
+    });
+    const form = el("form", { class: "command-stdin" }, field);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      this.print(`${message.prompt}${message.secret ? "" : field.value}\n`, "out");
+      this.send({ t: "answer", text: field.value });
+      form.remove();
+    });
+    this.inputLine?.remove();
+    this.inputLine = form;
+    this.element.append(form);
+    field.focus();
   }
 
   private askForInput(session: Session): void {
