@@ -20,6 +20,7 @@ from dashboard.core.gate import Permission
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.jobs.registry import PARKED, JobContext, handler
+from dashboard.registries import services as registries
 
 REMOVE_LAYERS = "remove_layers"
 WANTED_EVERY_S = 1.0
@@ -37,7 +38,14 @@ def pull_image(context: JobContext) -> object:
     reference = gateway.parse(str(context.params["reference"]))
     context.progress({"phase": "resolving", "layers": []})
     platform = gateway.parse_platform(str(context.params.get("platform") or ""))
-    found = gateway.resolve(gateway.engine_config(), reference, platform=platform, cancelled=context.cancelled)
+    usable = _usable(job, reference)
+    found = gateway.resolve(
+        gateway.engine_config(),
+        reference,
+        platform=platform,
+        cancelled=context.cancelled,
+        credentials=None if usable is None else usable.credentials,
+    )
     ids = gateway.layer_ids(gateway.engine_config())
     rows = pulls.record_layers(job, found, ids.first if ids is not None else 0)
     resolved = {
@@ -47,8 +55,9 @@ def pull_image(context: JobContext) -> object:
         "familiar": reference.familiar,
         "digest": str(found.digest),
         "config_digest": str(found.config_digest),
+        "is_public": found.is_public or (usable is not None and usable.is_sites),
     }
-    here = {row.layer_id for row in rows if row.layer.state == LayerState.READY}
+    here = {row.layer_id for row in rows if row.layer.state == LayerState.READY and row.is_proven}
     job.progress = {"phase": "layers", "digest": resolved["digest"], "layers": _first_lines(rows, here)}
     job.result = {"resolved": resolved}
     Job.objects.filter(pk=job.pk, fence=job.fence).update(progress=job.progress, result=job.result)
@@ -56,6 +65,11 @@ def pull_image(context: JobContext) -> object:
     for row in rows:
         pulls.request_layer(row)
     return {} if pulls.advance(job.pk) else PARKED
+
+
+def _usable(job: Job, reference: gateway.Reference) -> registries.Usable | None:
+    """What this pull's requester may use now: looked up by each job anew, so that a log-out reaches it."""
+    return registries.usable(job.team_id, job.requester_id, reference.registry)
 
 
 def _first_lines(rows: list[PullLayer], here: set[int]) -> list[dict[str, Any]]:
@@ -109,6 +123,7 @@ def extract_layer(context: JobContext) -> object:
         gateway.discard_incoming(incoming)
         _ended_early(source, error)
         raise
+    pulls.note_written(source)
     _hand_over(layer, written, incoming, context.job, first_id=ids.first if ids is not None else 0)
     return {}
 
@@ -118,25 +133,60 @@ def layer_pulls(layer: Layer) -> list[Job]:
     return list(Job.objects.filter(pull_layers__layer=layer, kind=pulls.PULL, state__in=LIVE_STATES).distinct())
 
 
-def _extract(
-    source: PullLayer, incoming: str, cancelled: Callable[[], bool], ids: gateway.IdRange | None
-) -> gateway.WrittenLayer:
-    report = LayerReport(source.layer, source)
-    wanted = gateway.ResolvedLayer(
+def _wanted(source: PullLayer) -> gateway.ResolvedLayer:
+    return gateway.ResolvedLayer(
         digest=gateway.Digest(source.digest),
         media_type=source.media_type,
         size_bytes=source.size_bytes,
         diff_id=gateway.DiffId(gateway.Digest(source.layer.diff_id)),
     )
+
+
+def _extract(
+    source: PullLayer, incoming: str, cancelled: Callable[[], bool], ids: gateway.IdRange | None
+) -> gateway.WrittenLayer:
+    report = LayerReport(source.layer, source)
+    reference = gateway.parse(str(source.job.params["reference"]))
+    usable = _usable(source.job, reference)
     return gateway.extract_layer(
         gateway.engine_config(),
-        gateway.parse(str(source.job.params["reference"])),
-        wanted,
+        reference,
+        _wanted(source),
         incoming=incoming,
         progress=lambda step: report(step.status, step.current_bytes, step.total_bytes),
         cancelled=cancelled,
+        credentials=None if usable is None else usable.credentials,
         ids=ids,
     )
+
+
+@handler(pulls.PROVE, queue="layers", permission=Permission.IMAGE_PULL, retries=0)
+def prove_layer(context: JobContext) -> object:
+    """See that the pull's own registry gives a layer that is here: else its image would be had for its digest alone."""
+    row = PullLayer.objects.select_related("job", "layer").filter(pk=context.params["pull_layer"]).first()
+    if row is None or row.is_proven or not row.job.is_live:
+        return {}
+    report = LayerReport(row.layer, row)
+    reference = gateway.parse(str(row.job.params["reference"]))
+    usable = _usable(row.job, reference)
+    try:
+        gateway.prove_layer(
+            gateway.engine_config(),
+            reference,
+            _wanted(row),
+            progress=lambda step: report(step.status, step.current_bytes, step.total_bytes),
+            cancelled=lambda: context.cancelled() or not pulls.is_wanted(row.job_id),
+            credentials=None if usable is None else usable.credentials,
+        )
+    except gateway.Cancelled:
+        pulls.tend([row.job])
+        raise
+    except gateway.EngineError as error:
+        jobs.fail(row.job, code=error.code, message=str(error))
+        raise
+    PullLayer.objects.filter(pk=row.pk).update(is_proven=True)
+    pulls.advance(row.job_id)
+    return {}
 
 
 def _stopped(source: PullLayer) -> None:

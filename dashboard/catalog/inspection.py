@@ -7,9 +7,10 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dashboard import gateway
-from dashboard.catalog.lookup import familiar_name
+from dashboard.catalog.lookup import familiar_name, tags_here
 from dashboard.catalog.models import Image, Tag
 from dashboard.core.filters import anything, refuse_unknown
+from dashboard.core.gate import Requester
 from dashboard.grammar.listing import ImageLine
 from dashboard.grammar.requests import Images
 from dashboard.grammar.units import rfc3339
@@ -39,9 +40,9 @@ def _config_part(image: Image) -> dict[str, Any]:
     }
 
 
-def inspect_image(image: Image) -> dict[str, Any]:
-    """One element of what `inspect` prints."""
-    tags = list(image.tags.order_by("pk"))
+def inspect_image(image: Image, user: Requester) -> dict[str, Any]:
+    """One element of what `inspect` prints, with the names that `user` sees."""
+    tags = list(tags_here(user).filter(image=image).order_by("pk"))
     names = [f"{familiar_name(tag)}:{tag.tag}" for tag in tags if tag.tag]
     digests = list(dict.fromkeys(f"{familiar_name(tag)}@{tag.digest}" for tag in tags))
     return {

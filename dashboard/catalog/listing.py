@@ -32,6 +32,7 @@ class ImageRow:
     digest: str
     slabs: tuple[Slab, ...]
     users: int
+    is_public: bool  # else only teams that hold it see it
 
     @property
     def reference(self) -> str:
@@ -63,6 +64,7 @@ def _row(image: Image, tag: Tag | None) -> ImageRow:
         digest=tag.digest if tag else "",
         slabs=slabs_of(image.stack.all()),
         users=image.containers.count() if not hasattr(image, "user_count") else image.user_count,
+        is_public=image.is_public,
     )
 
 

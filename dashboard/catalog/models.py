@@ -1,4 +1,4 @@
-"""Images, tags, layers.
+"""Images, tags, layers, and who may see which (ADR 30).
 
 An `Image` row exists only when every one of its layers is READY: it and the tag appear in one transaction at the end
 of a pull. While a pull runs, `PullLayer` rows lease its layers and carry their progress.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
+from django.db.models import Q
 
 from dashboard.core.models import Timestamped
 from dashboard.jobs.models import Job
+from dashboard.teams.models import Team
 
 
 class LayerState(models.TextChoices):
@@ -34,12 +37,16 @@ class Layer(Timestamped):
     entries = models.PositiveIntegerField(default=0)
     warnings = models.JSONField(default=list)
     error = models.TextField(blank=True, default="")
+    is_public = models.BooleanField(default=False)  # a registry gave it to us without credentials, or a team shared it
+    source = models.CharField(max_length=700, blank=True, default="")  # registry/repository@digest it was written from
 
     def __str__(self) -> str:
         return f"{self.diff_id[:19]} {self.state}"
 
 
 class Image(Timestamped):
+    """Seen by everybody if it is public, else by the teams that hold it."""
+
     image_id = models.CharField(max_length=140, unique=True)  # digest of the config blob, "sha256:…"
     config = models.JSONField()
     architecture = models.CharField(max_length=40)
@@ -48,9 +55,25 @@ class Image(Timestamped):
     built_at = models.DateTimeField(null=True, blank=True)  # config "created"
     size_bytes = models.BigIntegerField()  # sum of the layers' unpacked sizes, as Docker counts it
     layers = models.ManyToManyField(Layer, through="ImageLayer", related_name="images")
+    is_public = models.BooleanField(default=False)
+    shared_by = models.ForeignKey(Team, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
 
     def __str__(self) -> str:
         return self.image_id[7:19]
+
+
+class ImageHolder(Timestamped):
+    """A team that has fetched it, or was given it; `person`: who did that first. It counts against their quotas."""
+
+    image = models.ForeignKey(Image, on_delete=models.CASCADE, related_name="holders")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="held_images")
+    person = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint(fields=["image", "team"], name="holder_once")]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} of {self.team_id}"
 
 
 class ImageLayer(models.Model):
@@ -67,6 +90,9 @@ class ImageLayer(models.Model):
 
 
 class Tag(Timestamped):
+    """A name of an image: everybody's, or of one `team`, where it comes before everybody's of the same name."""
+
+    team = models.ForeignKey(Team, null=True, blank=True, on_delete=models.CASCADE, related_name="tags")
     registry = models.CharField(max_length=255)  # "docker.io"
     repository = models.CharField(max_length=255)  # "library/ubuntu"
     tag = models.CharField(max_length=128, blank=True, default="")  # "" when pulled by digest only
@@ -76,10 +102,20 @@ class Tag(Timestamped):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["registry", "repository", "tag"], condition=~models.Q(tag=""), name="tag_once"
+                fields=["registry", "repository", "tag"], condition=~Q(tag="") & Q(team=None), name="tag_once"
             ),
             models.UniqueConstraint(
-                fields=["registry", "repository", "digest"], condition=models.Q(tag=""), name="digest_once"
+                fields=["registry", "repository", "digest"], condition=Q(tag="", team=None), name="digest_once"
+            ),
+            models.UniqueConstraint(
+                fields=["team", "registry", "repository", "tag"],
+                condition=~Q(tag="") & Q(team__isnull=False),
+                name="tag_once_in_team",
+            ),
+            models.UniqueConstraint(
+                fields=["team", "registry", "repository", "digest"],
+                condition=Q(tag="", team__isnull=False),
+                name="digest_once_in_team",
             ),
         ]
 
@@ -96,6 +132,7 @@ class PullLayer(models.Model):
     digest = models.CharField(max_length=140)  # of the compressed blob
     media_type = models.CharField(max_length=120)
     size_bytes = models.BigIntegerField()
+    is_proven = models.BooleanField(default=False)  # that the pull's own registry gives it (REG-11)
 
     class Meta:
         ordering: ClassVar = ["position"]

@@ -10,8 +10,8 @@ from django.db import transaction
 
 from dashboard import gateway
 from dashboard.catalog.handlers import REMOVE_LAYERS, unused_layers
-from dashboard.catalog.lookup import NoSuchImage, familiar_name, resolve_local, shown_name
-from dashboard.catalog.models import Image, Layer, Tag
+from dashboard.catalog.lookup import NoSuchImage, familiar_name, resolve_local, shown_name, tags_here
+from dashboard.catalog.models import Image, ImageHolder, Layer, Tag
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission, Requester, require
@@ -53,7 +53,7 @@ def remove_image(text: str, user: Requester, *, force: bool = False) -> list[str
 
 def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
     """As `remove_image`, with the job, for who wants to wait until the space is free."""
-    found = resolve_local(text)
+    found = resolve_local(text, user)
     if found is None:
         raise NoSuchImage(gateway.parse(text).familiar)
     image = found.image if isinstance(found, Tag) else found
@@ -64,12 +64,36 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
             _by_name(found, image, user, force=force) if isinstance(found, Tag) else _by_id(image, user, force=force)
         )
         freed: list[Layer] = []
-        if not image.tags.exists() and not image.containers.exists():
-            more, freed = _delete(image)
+        _let_go(image, user)
+        if not image.tags.exists() and not image.containers.exists() and not _is_kept(image):
+            more, freed = _delete(image, _whose(image, user))
             lines += more
         job = _free(freed, user)
-    publish("images", {"t": "images", "image": image.image_id})
+    publish("images", {"t": "images", "image": image.image_id, "team": _whose(image, user)})
     return Removed(tuple(lines), job)
+
+
+def _let_go(image: Image, user: Requester) -> None:
+    """The current team holds it no more once it has no name for it and nothing that stands on it."""
+    here = scope.current(user)
+    holding = ImageHolder.objects.filter(image=image)
+    if here is not None:
+        holding = holding.filter(team=here)
+        if image.containers.filter(team=here).exists():
+            return
+    if not tags_here(user).filter(image=image).exists():
+        holding.delete()
+
+
+def _is_kept(image: Image) -> bool:
+    """Whether another team has it and would lose it: one that everybody can fetch again is not kept for that."""
+    return not image.is_public and image.holders.exists()
+
+
+def _whose(image: Image, user: Requester) -> int | None:
+    """Who is told of it: everybody, or the current team."""
+    here = scope.current(user)
+    return None if image.is_public or here is None else here.pk
 
 
 def _users(image: Image, user: Requester) -> str:
@@ -86,17 +110,18 @@ def _users(image: Image, user: Requester) -> str:
 def _untag(tag: Tag) -> list[str]:
     """Docker also names the digest when the last name of that repository goes."""
     lines = [f"Untagged: {shown_name(tag)}"]
-    others = Tag.objects.filter(image=tag.image, registry=tag.registry, repository=tag.repository).exclude(pk=tag.pk)
+    alike = {"team": tag.team, "registry": tag.registry, "repository": tag.repository}
+    others = Tag.objects.filter(image=tag.image, **alike).exclude(pk=tag.pk)
     if tag.tag and not others.exists():
         lines.append(f"Untagged: {familiar_name(tag)}@{tag.digest}")
     tag.delete()
-    record(EventType.IMAGE, "untag", tag.image.image_id, name=shown_name(tag))
+    record(EventType.IMAGE, "untag", tag.image.image_id, name=shown_name(tag), team_id=tag.team_id)
     return lines
 
 
 def _by_name(tag: Tag, image: Image, user: Requester, *, force: bool) -> list[str]:
-    is_last = image.tags.count() == 1
-    if is_last and not force and image.containers.exists():
+    is_last = tags_here(user).filter(image=image).count() == 1
+    if is_last and not force and _in_use(image, user):
         msg = (
             f'conflict: unable to remove repository reference "{shown_name(tag)}" (must force) - '
             f"{_users(image, user)} using its referenced image {image}"
@@ -105,15 +130,21 @@ def _by_name(tag: Tag, image: Image, user: Requester, *, force: bool) -> list[st
     return _untag(tag)
 
 
+def _in_use(image: Image, user: Requester) -> bool:
+    """By containers of whoever may see the image; of a private one only the team's own stand in its way."""
+    containers = image.containers.all()
+    return (containers if image.is_public else scope.here(user, containers)).exists()
+
+
 def _by_id(image: Image, user: Requester, *, force: bool) -> list[str]:
-    tags = list(image.tags.order_by("pk"))
+    tags = list(tags_here(user).filter(image=image).order_by("pk"))
     if len({(tag.registry, tag.repository) for tag in tags}) > 1 and not force:
         msg = (
             f"conflict: unable to delete {image} (must be forced) - image is referenced in multiple repositories: "
             f"{', '.join(shown_name(tag) for tag in tags)}"
         )
         raise ImageInUse(msg)
-    if image.containers.exists():
+    if _in_use(image, user):
         is_running = image.containers.filter(state__in=["starting", "running", "paused", "stopping"]).exists()
         how = "cannot be forced" if is_running or force else "must be forced"
         if is_running or not force or not tags:
@@ -131,13 +162,13 @@ def chain_ids(diff_ids: Sequence[str]) -> list[str]:
     return chain
 
 
-def _delete(image: Image) -> tuple[list[str], list[Layer]]:
+def _delete(image: Image, whose: int | None) -> tuple[list[str], list[Layer]]:
     """The rows; Docker's `Deleted:` lines for the image and the chains that no other image has; layers now unused."""
     stack = [link.layer for link in image.stack.select_related("layer").order_by("position")]
     chains = chain_ids([layer.diff_id for layer in stack])
     kept = _chains_of_others(image, stack[0].pk if stack else None)
     lines = [f"Deleted: {image.image_id}", *(f"Deleted: {chain}" for chain in reversed(chains) if chain not in kept)]
-    record(EventType.IMAGE, "delete", image.image_id, name=image.image_id)
+    record(EventType.IMAGE, "delete", image.image_id, name=image.image_id, team_id=whose)
     image.delete()
     wanted = {layer.pk for layer in stack}
     return lines, list(Layer.objects.filter(unused_layers(), pk__in=wanted))

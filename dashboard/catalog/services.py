@@ -12,9 +12,13 @@ from dashboard.catalog.lookup import (
     familiar_name,
     find_image,
     images_for,
+    images_here,
     resolve_local,
+    seen_images,
     shown_name,
+    tags_here,
     users_counted,
+    with_tags,
 )
 from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
 from dashboard.core.gate import Permission, Requester, require
@@ -33,13 +37,17 @@ __all__ = [
     "find_image",
     "image_lines",
     "images_for",
+    "images_here",
     "inspect_image",
     "pull",
     "remove",
     "remove_image",
     "resolve_local",
+    "seen_images",
     "shown_name",
+    "tags_here",
     "users_counted",
+    "with_tags",
 ]
 
 
@@ -74,4 +82,5 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
 def available(user: Requester) -> list[str]:
     """What the list of the person's team names exactly and nobody has pulled yet: it can be run, and is fetched then."""
     here = scope.current(user)
-    return [name for name in imagepolicy.available(None if here is None else here.pk) if resolve_local(name) is None]
+    listed = imagepolicy.available(None if here is None else here.pk)
+    return [name for name in listed if resolve_local(name, user) is None]

@@ -12,4 +12,5 @@ urlpatterns = [
     path("catalog/pulls/<int:job_id>/dismiss/", views.pull_dismiss, name="pull-dismiss"),
     path("catalog/images/<str:image_hex>/", views.image, name="image"),
     path("catalog/images/<str:image_hex>/remove/", views.remove, name="image-remove"),
+    path("catalog/images/<str:image_hex>/share/", views.share, name="image-share"),
 ]

@@ -11,17 +11,17 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from dashboard.catalog import services
+from dashboard.catalog import services, sharing
 from dashboard.catalog.forms import PullForm
 from dashboard.catalog.listing import image_rows, slabs_of
 from dashboard.catalog.models import Image, ImageLayer
 from dashboard.catalog.pulls import PULL
 from dashboard.catalog.recent import dismiss, recent_pulls
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, offers, require
 from dashboard.core.many import MOST as MOST_AT_ONCE
 from dashboard.core.many import Refusal, listed, told
-from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.core.render import at_address, go_to, is_htmx, page, said, shown_anew
 from dashboard.jobs.models import Job
 from dashboard.teams import scope
 
@@ -36,7 +36,7 @@ def catalog(request: HttpRequest) -> HttpResponse:
     part = request.GET.get("part")
     if part != "pulls":
         images = services.images_for(request.user).annotate(user_count=services.users_counted(request.user))
-        context["rows"] = image_rows(images.prefetch_related("tags", "stack__layer"), query)
+        context["rows"] = image_rows(images.prefetch_related("stack__layer"), query)
     if part == "found":
         return at_address(page(request, "catalog/rows.html", context), request)
     if part == "rows":
@@ -86,16 +86,16 @@ def _recent(request: HttpRequest) -> HttpResponse:
     return page(request, "catalog/pulls.html", {"pulls": recent_pulls(request.session, request.user)})
 
 
-def _image(image_hex: str) -> Image:
-    return get_object_or_404(Image, image_id=f"sha256:{image_hex}")
+def _image(request: HttpRequest, image_hex: str) -> Image:
+    return get_object_or_404(services.seen_images(request.user), image_id=f"sha256:{image_hex}")
 
 
 @require_safe
 def image(request: HttpRequest, image_hex: str) -> HttpResponse:
-    shown = _image(image_hex)
+    shown = _image(request, image_hex)
     require(request.user, Permission.IMAGE_VIEW, shown)
     links = list(shown.stack.select_related("layer"))
-    tags = [(services.familiar_name(tag), tag) for tag in shown.tags.all()]
+    tags = [(services.familiar_name(tag), tag) for tag in services.tags_here(request.user).filter(image=shown)]
     context = {
         "image": shown,
         "image_hex": image_hex,
@@ -105,8 +105,39 @@ def image(request: HttpRequest, image_hex: str) -> HttpResponse:
         "links": _with_history(shown, links),
         "config": shown.config.get("config") or {},
         "users": _seen_users(request, shown),
+        **_who_sees(request, shown),
     }
     return page(request, "catalog/image.html", context)
+
+
+_OTHERS_OFFERED = 8
+
+
+def _who_sees(request: HttpRequest, shown: Image) -> dict[str, object]:
+    """Of the teams that hold it those that this person knows of; and whether the current one may share it."""
+    mine = scope.teams_of(request.user)
+    holders = mine.filter(held_images__image=shown)
+    team = scope.current(request.user)
+    may_share = team is not None and team in holders and offers(request.user, Permission.IMAGE_SHARE, team)
+    if shown.is_public:
+        may_share = may_share and team is not None and shown.shared_by_id == team.pk
+    others = mine.exclude(held_images__image=shown)[:_OTHERS_OFFERED] if may_share else []
+    return {"holders": holders, "may_share": may_share, "other_teams": others}
+
+
+@require_POST
+def share(request: HttpRequest, image_hex: str) -> HttpResponse:
+    """The button says with whom: `everybody`, `team:NAME`, or `unshare`."""
+    shown = _image(request, image_hex)
+    require(request.user, Permission.IMAGE_VIEW, shown)
+    how, _colon, team = request.POST.get("how", "").partition(":")
+    if how == "unshare":
+        sharing.unshare(request.user, shown.image_id)
+    elif how == "everybody" or (how == "team" and team):
+        sharing.share(request.user, shown.image_id, with_team=team)
+    else:
+        raise DashboardError(_("Say with whom to share it."))
+    return shown_anew(request, "image", image_hex)
 
 
 def _seen_users(request: HttpRequest, shown: Image) -> QuerySet[Any]:  # Any: containers, whose app is above this one
@@ -127,7 +158,7 @@ def _with_history(shown: Image, links: list[ImageLayer]) -> list[dict[str, objec
 
 @require_POST
 def remove(request: HttpRequest, image_hex: str) -> HttpResponse:
-    shown = _image(image_hex)
+    shown = _image(request, image_hex)
     require(request.user, Permission.IMAGE_REMOVE, shown)
     lines = _removed(request, shown, request.POST.get("reference", ""))
     if not is_htmx(request):
@@ -147,7 +178,7 @@ def remove_selected(request: HttpRequest) -> HttpResponse:
     done, refused = [], []
     for reference in chosen:
         try:
-            shown = services.find_image(reference)
+            shown = services.find_image(reference, request.user)
             require(request.user, Permission.IMAGE_REMOVE, shown)
             _removed(request, shown, reference)
             done.append(reference)

@@ -42,7 +42,7 @@ async def _with_image(console: Console, options: ContainerOptions, *, when: str,
     """Have the image here, by `--pull`'s rule. A pull is shown on standard error, as Docker does."""
     if when != "always":
         try:
-            await console.call(catalog.find_image, options.image)
+            await console.call(catalog.find_image, options.image, console.user)
         except catalog.NoSuchImage:
             if when == "never":
                 raise

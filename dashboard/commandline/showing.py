@@ -101,7 +101,7 @@ async def _shapes(console: Console, rows: Sequence[Inspected], *, with_sizes: bo
 
     def shape(row: Inspected) -> dict[str, Any]:
         if isinstance(row, Image):
-            return catalog.inspect_image(row)
+            return catalog.inspect_image(row, console.user)
         if isinstance(row, Volume):
             return volumes.inspect(row)
         if isinstance(row, Network):
@@ -120,14 +120,9 @@ class Kind(NamedTuple):
     permission: Permission
 
 
-def _image(name: str, _user: Requester) -> Image:
-    """Images are there for everybody."""
-    return catalog.find_image(name)
-
-
 _KINDS = {
     "container": Kind(containers.find, (containers.NoSuchContainer,), Permission.CONTAINER_VIEW),
-    "image": Kind(_image, (catalog.NoSuchImage, gateway.ReferenceInvalid), Permission.IMAGE_VIEW),
+    "image": Kind(catalog.find_image, (catalog.NoSuchImage, gateway.ReferenceInvalid), Permission.IMAGE_VIEW),
     "network": Kind(networks.find, (networks.NoSuchNetwork,), Permission.NETWORK_VIEW),
     "volume": Kind(volumes.find, (volumes.NoSuchVolume,), Permission.VOLUME_VIEW),
 }

@@ -15,8 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dashboard.catalog.listing import slabs_of
-from dashboard.catalog.models import Tag
-from dashboard.catalog.services import resolve_local, shown_name
+from dashboard.catalog.services import resolve_local, shown_name, tags_here
 from dashboard.containers import figures, health, many, mounting, networkviews, services, states, usage
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import LimitsForm, RunForm
@@ -171,9 +170,9 @@ def _limits_form(options: ContainerOptions) -> LimitsForm:
     return LimitsForm(initial=first, auto_id="limit-%s")
 
 
-def _choices() -> list[str]:
-    tags = Tag.objects.exclude(tag="").order_by("repository", "tag")
-    return [shown_name(tag) for tag in tags]
+def _choices(request: HttpRequest) -> list[str]:
+    tags = tags_here(request.user).exclude(tag="").order_by("repository", "tag")
+    return list(dict.fromkeys(shown_name(tag) for tag in tags))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -186,7 +185,7 @@ def run(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         return _run_page(request, form, line=to_line(form.options()), status=422)
     options = form.options()
-    if resolve_local(options.image) is None and is_htmx(request):
+    if resolve_local(options.image, request.user) is None and is_htmx(request):
         return _fetch_and_run(options)
     try:
         made = services.create(request.user, options)
@@ -224,7 +223,7 @@ def _run_page(
         "form": form,
         "room": usage.room(request.user, form.options()) if form.is_bound else usage.room(request.user),
         "line": line,
-        "choices": _choices(),
+        "choices": _choices(request),
         "port_help": port_help,
         "volume_names": names,
         "default_network": BRIDGE,

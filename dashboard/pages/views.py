@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from dashboard.catalog import services as catalog
 from dashboard.catalog.listing import image_rows
 from dashboard.catalog.models import Image, Layer, LayerState
 from dashboard.checkup import services as checkup
@@ -39,12 +40,13 @@ def home(request: HttpRequest) -> HttpResponse:
     require(request.user, Permission.CONTAINER_VIEW)
     mine = scope.here(request.user, Container.objects.all())
     running = mine.filter(state__in=UP)
+    newest = catalog.with_tags(catalog.images_here(request.user), request.user)
     context = {
         "primer": PRIMER,
         "running": running.select_related("owner")[:8],
         "recent": listing.rows(listing.listed("", request.user)[:6]),
-        "images": image_rows(Image.objects.order_by("-created_at").prefetch_related("tags", "stack__layer")[:6])[:6],
-        "is_empty": not mine.exists() and not Image.objects.exists(),
+        "images": image_rows(newest.order_by("-created_at").prefetch_related("stack__layer")[:6])[:6],
+        "is_empty": not mine.exists() and not newest.exists(),
     }
     part = request.GET.get("part") == "overview"
     return page(request, "pages/overview.html" if part else "pages/home.html", context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dashboard.core.gate import Permission
-from dashboard.grammar import policyrequests, requests, teamrequests
+from dashboard.grammar import policyrequests, registryrequests, requests, teamrequests
 
 IN = 302
 HEX = "0" * 64
@@ -49,6 +49,9 @@ ROUTES: dict[str, Route] = {
     "team-invitation-revoke": write(404, 999_999),
     "team-take-in": write(400, names="", role="viewer"),
     "team-images": read(),
+    "team-registries": read(),
+    "registry-login": write(400, server="", username="", password="", whose="me"),
+    "registry-logout": write(404, server="ghcr.io", whose="me"),
     "team-images-listed": write(302, listed="0"),
     "team-images-allow": write(400, image=""),
     "team-images-remove": write(404, 999_999),
@@ -82,6 +85,7 @@ ROUTES: dict[str, Route] = {
     "catalog": read(),
     "image": read(404, HEX),
     "image-remove": write(404, HEX),
+    "image-share": write(404, HEX, how="everybody"),
     "images-selected": write(400),
     "pull": write(400, reference="Not A Name"),
     "pull-again": write(404, 999_999),
@@ -217,6 +221,11 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     policyrequests.ImageAsk: (Permission.IMAGE_PULL, ["policy", "ask", "--reason", "x", "ubuntu"]),
     policyrequests.ImageRequests: (Permission.TEAM_VIEW, ["policy", "requests"]),
     policyrequests.ImageDecide: (Permission.TEAM_MANAGE, ["policy", "approve", "1"]),
+    registryrequests.Login: (Permission.IMAGE_PULL, ["login", "-u", "minsu", "-p", "x", "no.such.example"]),
+    registryrequests.Logout: (Permission.IMAGE_PULL, ["logout", "ghcr.io"]),
+    registryrequests.RegistryList: (Permission.IMAGE_PULL, ["registry", "ls"]),
+    registryrequests.ImageShare: (Permission.IMAGE_SHARE, ["image", "share", "centos:7"]),
+    registryrequests.ImageUnshare: (Permission.IMAGE_SHARE, ["image", "unshare", "centos:7"]),
     policyrequests.PolicyShow: (Permission.TEAM_VIEW, ["policy", "show"]),
     policyrequests.PolicySet: (Permission.TEAM_MANAGE, ["policy", "set", "--labels", "owner"]),
     policyrequests.PolicyUnset: (Permission.TEAM_MANAGE, ["policy", "unset"]),
@@ -232,6 +241,9 @@ ROLES = ("viewer", "operator", "maintainer", "admin")
 _ALL, _OPERATORS, _MAINTAINERS, _ADMINS = ROLES, ROLES[1:], ROLES[2:], ROLES[3:]
 # What of a team's own each route is about, and the roles that it does not answer with 403.
 OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "image": ("image", _ALL),
+    "image-remove": ("image", _MAINTAINERS),
+    "image-share": ("image", _MAINTAINERS),
     "job": ("job", _ALL),
     "job-cancel": ("job", _OPERATORS),
     "pull-again": ("job", _OPERATORS),
@@ -270,7 +282,5 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
 OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
-# Everybody's: images and pages of one's own. What they list is the current team's (tests/dashboard/teams).
-EVERYBODYS = frozenset(
-    {"image", "image-remove", "setup", "set-password", "join", "token-revoke", "sign-in-end", "factor-remove"}
-)
+# Pages of one's own.
+EVERYBODYS = frozenset({"setup", "set-password", "join", "token-revoke", "sign-in-end", "factor-remove"})

@@ -159,7 +159,7 @@ def faults():
 
 def make_berth(registry: Registry, faults: FaultRegistry | None = None, **how) -> Berth:
     settings = how.pop("settings", {})
-    mirrors = {"docker.io": registry.url}
+    mirrors = how.pop("mirrors", {"docker.io": registry.url})
     if faults is not None:
         settings |= {"BERTH_PLAIN_HTTP": f"{registry.host},{faults.url.removeprefix('http://')}"}
     server = Berth(mirrors=mirrors, settings=settings, **how)

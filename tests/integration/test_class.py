@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,42 +11,13 @@ import httpx
 import pytest
 
 from tests.integration.conftest import make_berth
-from tests.support.server import ROOT
+from tests.support.somebody import Somebody
 from tests.support.terminal import Person
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.root, pytest.mark.services, pytest.mark.timeout(400)]
 PASSWORD = "a quiet harbour 7"
 STUDENTS = 30
-
-
-class Somebody:
-    """A person at another machine: the command line with an access token."""
-
-    def __init__(self, berth, token: str, home) -> None:
-        self.words = [str(ROOT / "script" / "berth"), "--host", berth.url]
-        self.environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "BERTH_TOKEN": token}
-
-    def say(self, *words: str) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [*self.words, *words],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-
-    def ok(self, *words: str) -> str:
-        done = self.say(*words)
-        assert done.returncode == 0, done
-        return done.stdout
-
-    def refused(self, sentence: str, *words: str) -> None:
-        done = self.say(*words)
-        assert done.returncode != 0, done
-        assert re.search(sentence, done.stderr + done.stdout), done
 
 
 def join(berth, link: str, name: str) -> tuple[int, str]:

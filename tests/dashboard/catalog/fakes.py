@@ -13,7 +13,16 @@ from types import SimpleNamespace
 from dashboard import gateway
 from dashboard.jobs import runner
 from engine.digest import Digest
-from engine.errors import Cancelled, ImageUnknown, PortTaken, RegistryUnreachable, StoreError, WrongState
+from engine.errors import (
+    Cancelled,
+    DigestMismatch,
+    ImageUnknown,
+    PortTaken,
+    RegistryDenied,
+    RegistryUnreachable,
+    StoreError,
+    WrongState,
+)
 from engine.kernel.procfs import process_facts
 from engine.store.blobs import BlobStore
 
@@ -33,12 +42,34 @@ class Registry:
     ids: object = None
     written_for: list[object] = field(default_factory=list)
     platforms: dict[str, str] = field(default_factory=dict)
+    wanted: dict[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # name → (username, password) without which it is denied
+    proved: list[str] = field(default_factory=list)
+    lies: set[str] = field(default_factory=set)  # "name layer": the blob there holds something else
 
-    def resolve(self, config, reference, *, platform=None, cancelled):
+    def let_in(self, name, credentials):
+        """Raises RegistryDenied as the real one does; says whether it takes anybody."""
+        wanted = self.wanted.get(name)
+        if wanted and (credentials is None or (credentials.username, credentials.password) != wanted):
+            msg = f"pull access denied for {name}, repository does not exist or may require 'docker login': denied"
+            raise RegistryDenied(msg)
+        return wanted is None
+
+    def prove(self, config, reference, layer, *, progress, cancelled, credentials=None):
+        self.let_in(reference.familiar, credentials)
+        text = next(t for texts in self.images.values() for t in texts if digest(t) == layer.diff_id)
+        self.proved.append(text)
+        if f"{reference.familiar} {text}" in self.lies:
+            msg = "The registry has no layer with the content that the image's config names."
+            raise DigestMismatch(msg)
+
+    def resolve(self, config, reference, *, platform=None, cancelled, credentials=None):
         name = reference.familiar
         if name not in self.images:
             msg = f"manifest for {name} not found: manifest unknown"
             raise ImageUnknown(msg)
+        is_public = self.let_in(name, credentials)
         texts = self.images[name]
         document = {
             "architecture": self.platforms.get(name, "amd64"),
@@ -66,9 +97,11 @@ class Registry:
             config_digest=config_digest,
             config=None,
             layers=layers,
+            is_public=is_public,
         )
 
-    def extract(self, config, reference, layer, *, incoming, progress, cancelled, ids):
+    def extract(self, config, reference, layer, *, incoming, progress, cancelled, ids, credentials=None):
+        self.let_in(reference.familiar, credentials)
         self.written_for.append(ids)
         text = next(t for texts in self.images.values() for t in texts if digest(t) == layer.diff_id)
         for current in (0, 500, 1000):

@@ -40,6 +40,7 @@ def registry(monkeypatch, data):
     monkeypatch.setattr(gateway, "resolve", fake.resolve, raising=False)
     monkeypatch.setattr(gateway, "layer_ids", lambda _config: fake.ids, raising=False)
     monkeypatch.setattr(gateway, "extract_layer", fake.extract, raising=False)
+    monkeypatch.setattr(gateway, "prove_layer", fake.prove, raising=False)
     return fake
 
 
@@ -65,7 +66,7 @@ def pulled(user, registry, engine, queue):
         queue.run()
         job.refresh_from_db()
         assert job.state == "succeeded", job.error
-        return services.find_image(name)
+        return services.find_image(name, None)
 
     return pull
 

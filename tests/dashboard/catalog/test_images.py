@@ -32,22 +32,24 @@ def test_images_are_found_by_name_id_prefix_and_digest(present):
         whole[:19],
         f"ubuntu@{digest('index base middle top')}",
     ):
-        assert services.find_image(text) == image, text
+        assert services.find_image(text, None) == image, text
 
 
 def test_what_is_not_here_is_said_in_dockers_form(present):
     present("ubuntu:14.04")
     for text, shown in [("ubuntu", "ubuntu:latest"), ("debian:12", "debian:12"), ("f" * 64, "f" * 64)]:
         with pytest.raises(services.NoSuchImage, match=f"^No such image: {shown}$"):
-            services.find_image(text)
-    assert services.resolve_local("debian") is None
+            services.find_image(text, None)
+    assert services.resolve_local("debian", None) is None
 
 
 def test_an_ambiguous_prefix_is_refused(present):
     image = present("ubuntu:14.04")
-    Image.objects.create(image_id=image.image_id[:-1] + "x", config={}, architecture="", os="", size_bytes=0)
+    Image.objects.create(
+        image_id=image.image_id[:-1] + "x", config={}, architecture="", os="", size_bytes=0, is_public=True
+    )
     with pytest.raises(DashboardError, match="multiple IDs found with provided prefix"):
-        services.resolve_local(image.image_id[7:19])
+        services.resolve_local(image.image_id[7:19], None)
 
 
 def test_removing_the_last_name_removes_image_and_layers(present, user, queue, engine):
@@ -82,7 +84,7 @@ def test_layers_that_a_pull_wants_stay(present, user, queue, engine, registry):
     services.remove_image("ubuntu:14.04", user)
     queue.run()
     assert engine.layers == {digest(t) for t in ("base", "middle", "newest")}
-    assert services.find_image("ubuntu")
+    assert services.find_image("ubuntu", None)
 
 
 def test_a_layer_taken_into_use_meanwhile_is_not_removed(present, pulled, user, queue, engine):
@@ -102,7 +104,7 @@ def test_one_name_of_several_is_only_untagged(present, user, registry):
     tag = Tag.objects.get()
     Tag.objects.create(registry="docker.io", repository="library/ubuntu", tag="t", digest=tag.digest, image=tag.image)
     assert services.remove_image("ubuntu:14.04", user) == ["Untagged: ubuntu:14.04"]
-    assert services.find_image("ubuntu:t")
+    assert services.find_image("ubuntu:t", None)
 
 
 def test_an_id_with_names_in_several_repositories_needs_force(present, user):
@@ -163,7 +165,9 @@ def test_a_filter_that_cannot_be_is_refused_even_without_images(mistake):
 def test_lines_of_images_follow_arguments_and_filters(present, user):
     present("ubuntu:14.04")
     image = present("centos:7")
-    Image.objects.create(image_id=digest("loose"), config={}, architecture="amd64", os="linux", size_bytes=5)
+    Image.objects.create(
+        image_id=digest("loose"), config={}, architecture="amd64", os="linux", size_bytes=5, is_public=True
+    )
 
     def names(**kwargs):
         lines = services.image_lines(services.images_for(user), requests.Images(**kwargs))
@@ -180,7 +184,7 @@ def test_lines_of_images_follow_arguments_and_filters(present, user):
     image.save(update_fields=["config"])
     assert names(filters=(("label", "tier"),)) == names(filters=(("label", "tier=db"),)) == ["centos:7"]
     assert names(filters=(("label", "tier=db"), ("label", "made"))) == []
-    shape = services.inspect_image(image)
+    shape = services.inspect_image(image, None)
     assert shape["Config"]["Healthcheck"] == {"Test": ["CMD", "true"]}
     assert shape["RepoTags"] == ["centos:7"]
     assert shape["RepoDigests"] == [f"centos@{digest('index red')}"]

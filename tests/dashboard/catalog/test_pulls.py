@@ -77,7 +77,7 @@ def test_a_failed_layer_fails_its_pull_with_the_reason_and_leaves_the_tag(pulled
     queue.run()
     job.refresh_from_db()
     assert (job.state, job.error_code, job.error) == ("failed", "registry-unreachable", "The registry does not answer.")
-    assert services.find_image("ubuntu:14.04") == before
+    assert services.find_image("ubuntu:14.04", None) == before
     assert Layer.objects.get(diff_id=digest("base")).state == LayerState.READY
     assert list((data / "incoming").iterdir()) == []
     registry.broken = set()
@@ -192,7 +192,7 @@ def test_by_digest_the_image_has_no_tag(pulled, registry):
     image = pulled(name)
     tag = Tag.objects.get()
     assert (tag.tag, tag.digest) == ("", digest("index red"))
-    assert services.resolve_local(name).image == image
+    assert services.resolve_local(name, None).image == image
 
 
 def test_where_layers_must_be_written_with_other_owners_those_of_another_kernel_are_written_again(
@@ -215,4 +215,4 @@ def test_where_layers_must_be_written_with_other_owners_those_of_another_kernel_
     queue.run()
     job.refresh_from_db()
     assert job.state == "failed"
-    assert services.find_image("ubuntu:14.04").layers.count() == 3
+    assert services.find_image("ubuntu:14.04", None).layers.count() == 3

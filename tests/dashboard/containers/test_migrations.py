@@ -9,7 +9,8 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.utils import timezone
 
-BEFORE, AFTER = [("containers", "0008_health")], [("containers", "0010_no_address")]
+IMAGES = ("catalog", "0002_layer_owners")  # as these versions had them
+BEFORE, AFTER = [IMAGES, ("containers", "0008_health")], [("containers", "0010_no_address")]
 
 
 def _migrate(to):
@@ -40,7 +41,7 @@ def test_a_container_keeps_its_address_in_the_default_network():
 @pytest.mark.django_db(transaction=True)
 def test_what_runs_while_it_is_upgraded_counts_from_its_start():
     try:
-        apps = _migrate([("containers", "0014_port_addresses")])
+        apps = _migrate([IMAGES, ("containers", "0014_port_addresses")])
         image = apps.get_model("catalog", "Image").objects.create(
             image_id="sha256:" + "a" * 64, config={}, size_bytes=1
         )

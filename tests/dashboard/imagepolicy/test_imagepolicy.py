@@ -117,7 +117,7 @@ def test_what_others_have_pulled_is_run_only_if_the_list_has_it(team, haeun, tea
     def create(text):
         return containers.create(haeun, parse(["create", text]).options)
 
-    by_id = (image or catalog.find_image("ubuntu:14.04")).image_id[7:19]
+    by_id = (image or catalog.find_image("ubuntu:14.04", None)).image_id[7:19]
     for text in ("ubuntu:14.04", by_id):
         with pytest.raises(ImageRefused):
             create(text)

@@ -10,9 +10,10 @@ from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.utils import timezone
 
-from dashboard.catalog.models import Image, ImageLayer, Layer, LayerState, Tag
+from dashboard.catalog.models import Image, ImageHolder, ImageLayer, Layer, LayerState, Tag
 from dashboard.containers.models import Container, ContainerState
 from dashboard.jobs.models import Job, JobState
+from dashboard.teams.models import Team
 
 
 @pytest.fixture
@@ -55,13 +56,15 @@ def empty_cache():
     cache.clear()
 
 
-def make_image(name: str, tag: str, sizes: list[int], *, seed: str) -> Image:
+def make_image(name: str, tag: str, sizes: list[int], *, seed: str, team: Team | None = None) -> Image:
+    """Everybody's, or with `team` one that only this team holds."""
     config = {
         "config": {"Cmd": ["/bin/bash"], "Env": ["PATH=/usr/bin"], "Labels": {"maker": "<script>alert(1)</script>"}},
         "history": [{"created_by": f"step {number}"} for number in range(len(sizes))],
     }
     image = Image.objects.create(
         image_id=f"sha256:{seed * 16}",
+        is_public=team is None,
         config=config,
         architecture="amd64",
         os="linux",
@@ -74,8 +77,15 @@ def make_image(name: str, tag: str, sizes: list[int], *, seed: str) -> Image:
         )
         ImageLayer.objects.create(image=image, layer=layer, position=position)
     Tag.objects.create(
-        registry="docker.io", repository=f"library/{name}", tag=tag, digest=f"sha256:{seed * 16}", image=image
+        registry="docker.io",
+        repository=f"library/{name}",
+        tag=tag,
+        digest=f"sha256:{seed * 16}",
+        image=image,
+        team=team,
     )
+    if team is not None:
+        ImageHolder.objects.create(image=image, team=team)
     return image
 
 

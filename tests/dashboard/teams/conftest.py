@@ -44,6 +44,7 @@ def things_of(team, image, number: int) -> SimpleNamespace:
         team=team, giver=member, sha256=f"{number}d" * 32, role="viewer", most_uses=3,
         expires_at=timezone.now() + timedelta(days=1), note="secret-note",
     )  # fmt: skip
+    own = make_image("secret", "1", [1000], seed=f"{number}ee{number}", team=team)
     rule = ImageRule.objects.create(team=team, pattern="docker.io/library/secret")
     wish = ImageRequest.objects.create(team=team, requester=member, reference="secret:1", reason="secret")
     return SimpleNamespace(
@@ -54,6 +55,7 @@ def things_of(team, image, number: int) -> SimpleNamespace:
         network=network,
         job=job,
         args={
+            "image": (own.image_id[7:],),
             "container": (container.container_id,),
             "exec": (shell.exec_id,),
             "volume": (volume.name,),

@@ -10,6 +10,7 @@ from tests.dashboard.teams.conftest import BACKEND
 
 pytestmark = [pytest.mark.threat("WEB-01"), pytest.mark.threat("WS-03")]
 UNKNOWN = {
+    "image": (HEX,),
     "container": (HEX,),
     "exec": (HEX,),
     "volume": ("no-such-thing",),

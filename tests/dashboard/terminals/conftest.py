@@ -134,7 +134,7 @@ def client_of(transactional_db):
 @pytest.fixture
 def image(transactional_db):
     return Image.objects.create(
-        image_id="sha256:" + "1" * 64, config={}, architecture="amd64", os="linux", size_bytes=1
+        image_id="sha256:" + "1" * 64, config={}, architecture="amd64", os="linux", size_bytes=1, is_public=True
     )
 
 

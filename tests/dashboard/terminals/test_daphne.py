@@ -38,7 +38,7 @@ from dashboard.catalog.models import Image
 from dashboard.containers.models import Container
 user = get_user_model().objects.create_superuser("root-of-host")
 Token.objects.create(purpose="host", sha256=hashlib.sha256(sys.argv[1].encode()).hexdigest(), user=user)
-image = Image.objects.create(image_id="sha256:" + "1" * 64, config={}, architecture="amd64", os="linux", size_bytes=1)
+image = Image.objects.create(image_id="sha256:" + "1" * 64, config={}, architecture="amd64", os="linux", size_bytes=1, is_public=True)
 Container.objects.create(container_id=sys.argv[2], name="c", image=image, state="running", tty=True, open_stdin=True)
 """
 

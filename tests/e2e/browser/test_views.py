@@ -166,7 +166,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
-        "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "policy": "/team/policy/",
+        "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "registries": "/team/registries/", "policy": "/team/policy/",
         "quotas": "/team/quotas/?person=", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "second-factor": "/me/second-factor/?add=app", "password": "/accounts/password/change/", "missing": "/nothing/",
     }  # fmt: skip
