@@ -25,6 +25,7 @@ from dashboard.grammar.policyrequests import (
     PolicyUnset,
 )
 from dashboard.imagepolicy import services as imagepolicy
+from dashboard.imagepolicy.models import ImageRule
 from dashboard.runpolicy import services as runpolicy
 from dashboard.runpolicy.rules import as_mapping
 
@@ -57,6 +58,10 @@ async def reset(console: Console, request: PolicyUnset) -> int:
     return 0
 
 
+def _pinned(row: ImageRule) -> str:
+    return row.digest[:19] or "pinned at its first pull"
+
+
 async def rules(console: Console, request: ImageRules) -> int:
     def act() -> str:
         team = team_of(console, request.team)
@@ -70,7 +75,7 @@ async def rules(console: Console, request: ImageRules) -> int:
             ImageRuleLine(
                 number=row.pk,
                 pattern=row.pattern,
-                kind="one pull" if row.once else "all",
+                kind="one pull" if row.once else _pinned(row) if row.pins else "all",
                 ends=f"{row.expires_at:%Y-%m-%d %H:%M %Z}" if row.expires_at else "",
                 giver=row.giver.username if row.giver else "",
             )
@@ -86,7 +91,7 @@ async def allow(console: Console, request: ImageAllow) -> int:
     team = await console.call(team_of, console, request.team)
 
     def one_in_thread(text: str) -> str:
-        made = imagepolicy.add_rule(console.user, team, text, once=request.once, days=request.days)
+        made = imagepolicy.add_rule(console.user, team, text, once=request.once, days=request.days, pins=request.pins)
         return f"{made.pattern}\n"
 
     async def one(text: str) -> str:
@@ -143,6 +148,7 @@ async def decide(console: Console, request: ImageDecide) -> int:
             approve=request.approve,
             once=request.once,
             days=request.days,
+            pins=request.pins,
             said=request.said,
         )
         return f"{found.pk} {found.answer}"

@@ -143,6 +143,7 @@ POLICY_COMMANDS: tuple[Command, ...] = (
     ),
 )
 _ONCE = switch("once", text="For one pull; what it brings may be run from then on")
+_PIN = switch("pin", text="Only the digest that is pulled first under the name")
 _DAYS = number("days", text="For how many days")
 IMAGE_COMMANDS: tuple[Command, ...] = (
     Command(
@@ -150,9 +151,9 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
         usage="[OPTIONS] IMAGE [IMAGE...]",
         about="Put images on a team's list: ubuntu, ubuntu:22.04, ghcr.io/team/*",
         build=lambda v, w: policyrequests.ImageAllow(
-            patterns=w, team=v.get("team", ""), once=v.get("once", False), days=v.get("days")
+            patterns=w, team=v.get("team", ""), once=v.get("once", False), days=v.get("days"), pins=v.get("pin", False)
         ),
-        flags=(_TEAM, _ONCE, _DAYS),
+        flags=(_TEAM, _ONCE, _DAYS, _PIN),
         least=1,
     ),
     Command(
@@ -165,9 +166,10 @@ IMAGE_COMMANDS: tuple[Command, ...] = (
             team=v.get("team", ""),
             once=v.get("once", False),
             days=v.get("days"),
+            pins=v.get("pin", False),
             said=v.get("say", ""),
         ),
-        flags=(_TEAM, _ONCE, _DAYS, string("say", text="What the person who asked is told")),
+        flags=(_TEAM, _ONCE, _DAYS, _PIN, string("say", text="What the person who asked is told")),
         least=1,
         most=1,
     ),

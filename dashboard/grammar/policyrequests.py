@@ -64,6 +64,7 @@ class ImageAllow:
     team: str = ""
     once: bool = False
     days: int | None = None
+    pins: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,4 +95,5 @@ class ImageDecide:
     team: str = ""
     once: bool = False
     days: int | None = None
+    pins: bool = False
     said: str = ""

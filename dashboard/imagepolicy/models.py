@@ -24,12 +24,16 @@ class ImagePolicy(Timestamped):
 
 
 class ImageRule(Timestamped):
-    """`pattern` as `Pattern` writes it. `once`: one pull; what was pulled by it may be run from then on."""
+    """`pattern` as `Pattern` writes it. `once`: one pull; what was pulled by it may be run from then on. `pins`: the names
+    mean one digest: that which was pulled or run first by the rule, and nothing that the registry puts there later.
+    """
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="image_rules")
     pattern = models.CharField(max_length=600)
     giver = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     once = models.BooleanField(default=False)
+    pins = models.BooleanField(default=False)
+    digest = models.CharField(max_length=140, blank=True, default="")  # once it is known
     used_at = models.DateTimeField(null=True, blank=True)
     expires_at = models.DateTimeField(null=True, blank=True)
 

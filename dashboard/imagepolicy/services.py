@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, cast
 
 from django.contrib.auth.models import User
@@ -66,6 +66,48 @@ def hold_pull(team_id: int | None, reference: gateway.Reference) -> None:
         ImageRule.objects.filter(pk=matching[0].pk).update(used_at=timezone.now())
 
 
+class DigestRefused(ImageRefused):
+    """The name is on the list, pinned to another digest."""
+
+    def __init__(self, team: Team, reference: str, pinned: str) -> None:
+        super().__init__(team, reference)
+        msg = _(
+            "The image policy of the team %(team)s pins %(image)s to %(digest)s, and its registry has another image by that"
+            " name now. Ask for it anew, or name the digest."
+        )
+        self.args = (msg % {"team": team.slug, "image": reference, "digest": pinned},)
+
+
+def hold_digest(team_id: int | None, reference: gateway.Reference, digest: str, *, since: datetime) -> None:
+    """After a pull, asked for at `since`, has found out what its name means: go on only if that is what the list pins. A
+    rule that pins nothing yet does so now. In a transaction.
+
+    Raises:
+        DigestRefused: 403.
+    """
+    if team_id is None or not is_listed(team_id):
+        return
+    image = Name.of(reference)
+    matching = [rule for rule in _alive(team_id).select_for_update() if rule.names.matches(image)]
+    if any(not rule.pins and not _was_spent_before(rule, since) for rule in matching):
+        return
+    pinning = [rule for rule in matching if rule.pins]
+    if pinning and not any(_pin(rule, digest) for rule in pinning):
+        raise DigestRefused(Team.objects.get(pk=team_id), reference.familiar, pinning[0].digest)
+
+
+def _was_spent_before(rule: ImageRule, moment: datetime) -> bool:
+    return rule.once and rule.used_at is not None and rule.used_at < moment
+
+
+def _pin(rule: ImageRule, digest: str) -> bool:
+    """Whether the rule lets this digest through; one that has seen none yet is about this from now on."""
+    if rule.pins and not rule.digest:
+        ImageRule.objects.filter(pk=rule.pk, digest="").update(digest=digest)
+        rule.refresh_from_db(fields=["digest"])
+    return not rule.pins or rule.digest == digest
+
+
 def refuse_run(team_id: int | None, asked: str, names: Iterable[Name]) -> None:
     """Go on only if one of an image's names may be run in the team, whoever has pulled it.
 
@@ -74,8 +116,8 @@ def refuse_run(team_id: int | None, asked: str, names: Iterable[Name]) -> None:
     """
     if team_id is None or not is_listed(team_id):
         return
-    rules = [rule.names for rule in _alive(team_id)]
-    if not any(rule.matches(name) for name in names for rule in rules):
+    rules = list(_alive(team_id))
+    if not any(rule.names.matches(name) and _pin(rule, name.digest) for name in names for rule in rules):
         raise ImageRefused(Team.objects.get(pk=team_id), asked)
 
 
@@ -114,7 +156,9 @@ def set_listed(user: Requester, team: Team, *, listed: bool) -> None:
         audit.record("set-image-policy", user, target=team.slug, team_id=team.pk, parameters={"listed": listed})
 
 
-def add_rule(user: Requester, team: Team, text: str, *, once: bool = False, days: int | None = None) -> ImageRule:
+def add_rule(
+    user: Requester, team: Team, text: str, *, once: bool = False, days: int | None = None, pins: bool = False
+) -> ImageRule:
     """Put something on the list; what stands there without an end stays as it is. Idempotent.
 
     Raises:
@@ -127,15 +171,17 @@ def add_rule(user: Requester, team: Team, text: str, *, once: bool = False, days
         raise DashboardError(_("A rule can hold from 1 to %(most)d days.") % {"most": MOST_DAYS})
     with transaction.atomic():
         Team.objects.select_for_update().get(pk=team.pk)
-        there = ImageRule.objects.filter(team=team, pattern=pattern, once=False, expires_at=None).first()
+        there = ImageRule.objects.filter(team=team, pattern=pattern, once=False, expires_at=None, pins=pins).first()
         if there is not None and not once and days is None:
             return there
         if ImageRule.objects.filter(team=team).count() >= MOST_RULES:
             raise DashboardError(_("The list is full. Take something off it first."), status=409)
         ends = None if days is None else timezone.now() + timedelta(days=days)
         giver = getattr(user, "pk", None)
-        made = ImageRule.objects.create(team=team, pattern=pattern, once=once, expires_at=ends, giver_id=giver)
-        told = {"once": once, "days": days}
+        made = ImageRule.objects.create(
+            team=team, pattern=pattern, once=once, expires_at=ends, giver_id=giver, pins=pins
+        )
+        told = {"once": once, "days": days, "pins": pins}
         audit.record("add-image-rule", user, target=pattern, team_id=team.pk, parameters=told)
     publish("images", {"t": "images", "team": team.pk})
     return made
@@ -217,9 +263,10 @@ def decide(
     approve: bool,
     once: bool = False,
     days: int | None = None,
+    pins: bool = False,
     said: str = "",
 ) -> ImageRequest:
-    """Approve (for the tag, or `once`, with an end after `days`) or refuse. Of two at once, the first holds.
+    """Approve (for the tag, `once`, or pinned to the digest, with an end after `days`) or refuse. Of two at once, the first holds.
 
     Raises:
         NotFound: the team has no such request.
@@ -234,12 +281,12 @@ def decide(
         if found.answer != Answer.PENDING:
             raise DashboardError(_("This request is decided already."), status=409)
         if approve:
-            add_rule(user, team, found.reference, once=once, days=days)
+            add_rule(user, team, found.reference, once=once, days=days, pins=pins)
         found.answer = Answer.APPROVED if approve else Answer.REFUSED
         found.said, found.decided_at = said.strip()[:REASON_LENGTH], timezone.now()
         found.decided_by_id = getattr(user, "pk", None)
         found.save()
-        told = {"once": once, "days": days, "said": found.said}
+        told = {"once": once, "days": days, "pins": pins, "said": found.said}
         audit.record(
             "approve-image" if approve else "refuse-image",
             user,

@@ -75,11 +75,11 @@ def ask(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def decide(request: HttpRequest, number: int) -> HttpResponse:
-    """The button says which: `tag`, `once` or `refuse`."""
+    """The button says which: `tag`, `digest`, `once` or `refuse`."""
     team = here(request)
     require(request.user, Permission.TEAM_MANAGE, team)
     how = request.POST.get("how", "")
-    if how not in {"tag", "once", "refuse"}:
+    if how not in {"tag", "digest", "once", "refuse"}:
         raise DashboardError(_("The answer is approve, once or refuse."))
     services.decide(
         request.user,
@@ -87,6 +87,7 @@ def decide(request: HttpRequest, number: int) -> HttpResponse:
         number,
         approve=how != "refuse",
         once=how == "once",
+        pins=how == "digest",
         days=_days(request),
         said=request.POST.get("said", ""),
     )

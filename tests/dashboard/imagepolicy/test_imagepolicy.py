@@ -127,6 +127,37 @@ def test_what_others_have_pulled_is_run_only_if_the_list_has_it(team, haeun, tea
         create(text)
 
 
+def test_an_approval_pinned_to_the_digest_holds_for_what_was_pulled_first(
+    team, haeun, teacher, registry, engine, queue
+):
+    def pull():
+        job = catalog.pull("ubuntu:14.04", user=User.objects.get(pk=haeun.pk))
+        queue.run()
+        job.refresh_from_db()
+        return job
+
+    policy.set_listed(teacher, team, listed=True)
+    asked = policy.ask(haeun, team, "ubuntu:14.04", "for the course")
+    policy.decide(teacher, team, asked.pk, approve=True, pins=True)
+    assert pull().state == "succeeded"
+    rule = ImageRule.objects.get()
+    assert rule.digest == catalog.find_image("ubuntu:14.04", None).tags.get().digest
+    assert pull().state == "succeeded"
+    registry.images["ubuntu:14.04"] = ["base", "something", "else"]
+    refused = pull()
+    assert (refused.state, refused.error_code) == ("failed", "image-policy")
+    assert "pins ubuntu:14.04 to sha256:" in refused.error
+    containers.create(haeun, parse(["create", "ubuntu:14.04"]).options)
+    # another team has the new one by now
+    other = make_member("other", "operator", make_team("other"))
+    assert catalog.pull("ubuntu:14.04", user=other)
+    queue.run()
+    with pytest.raises(ImageRefused):
+        containers.create(haeun, parse(["create", "ubuntu:14.04"]).options)
+    policy.add_rule(teacher, team, "ubuntu:14.04")
+    assert pull().state == "succeeded"
+
+
 def test_a_rule_for_one_pull_is_spent_by_it_and_what_it_brought_may_be_run(team, haeun, teacher, pulled):
     pulled("ubuntu:14.04")
     policy.set_listed(teacher, team, listed=True)
