@@ -8,4 +8,6 @@ class CatalogConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        from dashboard.catalog import handlers, ticks  # noqa: F401 - importing registers them
+        from dashboard.catalog import disk, handlers, ticks  # noqa: F401 - importing registers them
+
+        disk.register()

@@ -12,11 +12,12 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from dashboard import gateway
-from dashboard.catalog import pulls
-from dashboard.catalog.models import Layer, LayerState, PullLayer
+from dashboard.catalog import disk, pulls
+from dashboard.catalog.models import PULL, Layer, LayerState, PullLayer
 from dashboard.catalog.progress import LayerReport, show_pull
 from dashboard.core.events import publish
 from dashboard.core.gate import Permission
+from dashboard.imagepolicy import services as imagepolicy
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job
 from dashboard.jobs.registry import PARKED, JobContext, handler
@@ -28,7 +29,7 @@ _layer_locks: dict[str, threading.Lock] = {}
 _locks_guard = threading.Lock()
 
 
-@handler(pulls.PULL, queue="images", permission=Permission.IMAGE_PULL, retries=0)
+@handler(PULL, queue="images", permission=Permission.IMAGE_PULL, retries=0)
 def pull_image(context: JobContext) -> object:
     """Resolve, write down the layers, ask for the missing ones, and park.
 
@@ -47,7 +48,10 @@ def pull_image(context: JobContext) -> object:
         credentials=None if usable is None else usable.credentials,
     )
     ids = gateway.layer_ids(gateway.engine_config())
-    rows = pulls.record_layers(job, found, ids.first if ids is not None else 0)
+    with transaction.atomic():
+        imagepolicy.hold_digest(job.team_id, reference, str(found.digest), since=job.created_at)
+        rows = pulls.record_layers(job, found, ids.first if ids is not None else 0)
+        disk.hold(job)
     resolved = {
         "registry": reference.registry,
         "repository": reference.repository,
@@ -130,7 +134,7 @@ def extract_layer(context: JobContext) -> object:
 
 def layer_pulls(layer: Layer) -> list[Job]:
     """Every live pull of a layer, also those that somebody cancelled."""
-    return list(Job.objects.filter(pull_layers__layer=layer, kind=pulls.PULL, state__in=LIVE_STATES).distinct())
+    return list(Job.objects.filter(pull_layers__layer=layer, kind=PULL, state__in=LIVE_STATES).distinct())
 
 
 def _wanted(source: PullLayer) -> gateway.ResolvedLayer:

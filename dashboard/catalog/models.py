@@ -6,7 +6,7 @@ of a pull. While a pull runs, `PullLayer` rows lease its layers and carry their 
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.conf import settings
 from django.db import models
@@ -14,7 +14,9 @@ from django.db.models import Q
 
 from dashboard.core.models import Timestamped
 from dashboard.jobs.models import Job
-from dashboard.teams.models import Team
+from dashboard.teams.models import Team, main_team_id
+
+PULL: Final = "pull_image"  # the kind of the jobs that `PullLayer` rows belong to
 
 
 class LayerState(models.TextChoices):
@@ -140,3 +142,8 @@ class PullLayer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.job_id}:{self.position}"
+
+
+def team_of(job: Job) -> int:
+    """Whose images a pull's are: of a site administrator who works in all teams, the one that is always there."""
+    return job.team_id or main_team_id()

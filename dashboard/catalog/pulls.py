@@ -20,15 +20,25 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from dashboard import gateway
-from dashboard.catalog.models import Image, ImageHolder, ImageLayer, Layer, LayerState, PullLayer, Tag
+from dashboard.catalog import disk
+from dashboard.catalog.models import (
+    PULL,
+    Image,
+    ImageHolder,
+    ImageLayer,
+    Layer,
+    LayerState,
+    PullLayer,
+    Tag,
+    team_of,
+)
 from dashboard.core.events import publish
 from dashboard.history.models import EventType
 from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
-from dashboard.teams.models import main_team_id
+from dashboard.quotas.services import QuotaRefused
 
-PULL = "pull_image"
 EXTRACT = "extract_layer"
 ADOPT = "adopt_layer"
 PROVE = "prove_layer"
@@ -79,17 +89,17 @@ def record_layers(job: Job, resolved: gateway.ResolvedImage, first_id: int = 0) 
                 digest=str(found.digest),
                 media_type=found.media_type,
                 size_bytes=found.size_bytes,
-                is_proven=not is_new and layer.state == LayerState.READY and _has_seen(layer, job.team_id),
+                is_proven=not is_new and layer.state == LayerState.READY and _has_seen(layer, team_of(job)),
             )
             rows.append(row)
         return PullLayer.objects.bulk_create(rows)
 
 
-def _has_seen(layer: Layer, team_id: int | None) -> bool:
+def _has_seen(layer: Layer, team_id: int) -> bool:
     """Whether this team could read the layer anyway: it is everybody's, or in an image that the team holds."""
     if layer.is_public:
         return True
-    return Image.objects.filter(layers=layer, holders__team_id=team_id or main_team_id()).exists()
+    return Image.objects.filter(layers=layer, holders__team_id=team_id).exists()
 
 
 def source_of(row: PullLayer) -> str:
@@ -108,9 +118,9 @@ def note_written(row: PullLayer) -> None:
     PullLayer.objects.filter(layer_id=row.layer_id, job__team_id=row.job.team_id).update(is_proven=True)
 
 
-def _prove_here(row: PullLayer, team_id: int | None) -> bool:
+def _prove_here(row: PullLayer) -> bool:
     """Whether the row's layer is proven, by itself or by what has happened meanwhile."""
-    if not row.is_proven and (row.layer.source == source_of(row) or _has_seen(row.layer, team_id)):
+    if not row.is_proven and (row.layer.source == source_of(row) or _has_seen(row.layer, team_of(row.job))):
         row.is_proven = True
         PullLayer.objects.filter(pk=row.pk).update(is_proven=True)
     return row.is_proven
@@ -120,7 +130,7 @@ def request_layer(row: PullLayer) -> Job | None:
     """An extract_layer or prove_layer job for this layer, or the one that is under way; None when there is nothing to do."""
     row.layer.refresh_from_db(fields=["state", "source", "is_public"])
     if row.layer.state == LayerState.READY:
-        if _prove_here(row, row.job.team_id):
+        if _prove_here(row):
             return None
         return jobs.submit(
             PROVE,
@@ -150,11 +160,21 @@ def _resolved(job: Job) -> dict[str, Any] | None:
 
 
 def advance(job_id: int) -> bool:
-    """Finish the pull if all its layers are READY, and ask for what proof is missing. Safe to call at any time, from any process, twice at once.
+    """Finish the pull if all its layers are READY; ask for what proof is missing. It fails if it is too much for a quota of
+    image disk. Safe to call at any time, from any process, twice at once.
 
     Returns:
         Whether the pull is finished now, by this call.
     """
+    try:
+        return _advance(job_id)
+    except QuotaRefused as error:
+        if (job := Job.objects.filter(pk=job_id).first()) is not None:
+            jobs.fail(job, code=error.code, message=str(error))
+        return False
+
+
+def _advance(job_id: int) -> bool:
     with transaction.atomic():
         job = Job.objects.select_for_update().filter(pk=job_id, state=JobState.RUNNING).first()
         if job is None or job.cancel_requested or (resolved := _resolved(job)) is None:
@@ -162,10 +182,11 @@ def advance(job_id: int) -> bool:
         rows = list(job.pull_layers.select_related("layer", "job").order_by("position"))
         if any(row.layer.state != LayerState.READY for row in rows):
             return False
-        if unproven := [row for row in rows if not _prove_here(row, job.team_id)]:
+        if unproven := [row for row in rows if not _prove_here(row)]:
             for row in unproven:
                 request_layer(row)
             return False
+        disk.hold(job)
         image = _commit_image(resolved, [row.layer for row in rows], job)
         is_news = _move_tag(resolved, image, job)
         status = f"{DOWNLOADED if is_news else UP_TO_DATE} {resolved['familiar']}"
@@ -198,7 +219,7 @@ def _commit_image(resolved: dict[str, Any], layers: list[Layer], job: Job) -> Im
     if is_new:
         stack = [ImageLayer(image=image, layer=layer, position=place) for place, layer in enumerate(layers)]
         ImageLayer.objects.bulk_create(stack)
-    hold_image(image, job.team_id or main_team_id(), job.requester_id)
+    hold_image(image, team_of(job), job.requester_id)
     if resolved.get("is_public", True):
         image.is_public, image.shared_by = True, None  # whoever asks gets it from its registry: no team's to take back
         image.save(update_fields=["is_public", "shared_by", "updated_at"])
@@ -225,7 +246,7 @@ def _move_tag(resolved: dict[str, Any], image: Image, job: Job) -> bool:
     key = {"registry": resolved["registry"], "repository": resolved["repository"], "tag": resolved["tag"]}
     if not resolved["tag"]:
         key["digest"] = resolved["digest"]
-    team_id = job.team_id or main_team_id()
+    team_id = team_of(job)
     if resolved.get("is_public", True):
         Tag.objects.filter(team_id=team_id, **key).delete()  # it would stand before the name that was just fetched
         key["team"] = None

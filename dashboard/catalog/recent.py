@@ -14,7 +14,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from dashboard.catalog.listing import PullCard, pull_card
-from dashboard.catalog.pulls import PULL
+from dashboard.catalog.models import PULL
 from dashboard.core.gate import Requester
 from dashboard.jobs.models import LIVE_STATES, Job, JobState
 from dashboard.teams import scope

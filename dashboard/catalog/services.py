@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import transaction
 
 from dashboard import gateway
-from dashboard.catalog import pulls
 from dashboard.catalog.inspection import image_lines, inspect_image
 from dashboard.catalog.lookup import (
     NoSuchImage,
@@ -20,6 +19,7 @@ from dashboard.catalog.lookup import (
     users_counted,
     with_tags,
 )
+from dashboard.catalog.models import PULL
 from dashboard.catalog.removal import ImageInUse, Removed, chain_ids, remove, remove_image
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.imagepolicy import services as imagepolicy
@@ -67,7 +67,7 @@ def pull(reference_text: str, *, user: Requester, platform: str | None = None) -
     team_id = None if here is None else here.pk  # one pull for each team; the layers are everybody's all the same
     with transaction.atomic():
         job = jobs.submit(
-            pulls.PULL,
+            PULL,
             {"reference": reference.familiar, "platform": platform or ""},
             requester=user,
             key=f"pull:{reference.canonical}:{platform or ''}:{team_id or ''}",

@@ -14,8 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dashboard.catalog import services, sharing
 from dashboard.catalog.forms import PullForm
 from dashboard.catalog.listing import image_rows, slabs_of
-from dashboard.catalog.models import Image, ImageLayer
-from dashboard.catalog.pulls import PULL
+from dashboard.catalog.models import PULL, Image, ImageLayer
 from dashboard.catalog.recent import dismiss, recent_pulls
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, offers, require

@@ -14,7 +14,7 @@ from django.db.models import Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from dashboard.catalog.pulls import PULL
+from dashboard.catalog.models import PULL
 from dashboard.containers import runs, states
 from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container, ContainerState, PublishedPort

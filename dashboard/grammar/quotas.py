@@ -64,6 +64,7 @@ LIMITS: dict[str, tuple[str, Callable[[str], int], str]] = {
     "ports": ("ports", read_int, "Published ports"),
     "layer-disk": ("layer_bytes", read_size, "Sizes of containers' writable layers together (--storage-opt size)"),
     "volume-disk": ("volume_bytes", read_size, "What is in volumes, as it was measured last"),
+    "image-disk": ("image_bytes", read_size, "Files of the images' layers, each once"),
     "pulls": ("pulls", read_int, "Pulls within an hour"),
     "running-hours": ("running_seconds", read_hours, "Hours that containers ran within 30 days, all together"),
 }

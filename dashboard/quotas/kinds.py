@@ -33,6 +33,7 @@ _SHOWN: Final[dict[str, tuple[str | Promise, Callable[[int], str]]]] = {
     "ports": (_("Published ports"), str),
     "layer_bytes": (_("Disk of containers’ writable layers"), write_size),
     "volume_bytes": (_("Disk of volumes"), write_size),
+    "image_bytes": (_("Disk of images"), write_size),
     "pulls": (_("Pulls within an hour"), str),
     "running_seconds": (_("Hours of running within 30 days"), write_hours),
 }

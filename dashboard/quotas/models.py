@@ -27,6 +27,7 @@ class Quota(Timestamped):
     ports = models.PositiveIntegerField(null=True)
     layer_bytes = models.PositiveBigIntegerField(null=True)
     volume_bytes = models.PositiveBigIntegerField(null=True)
+    image_bytes = models.PositiveBigIntegerField(null=True)
     pulls = models.PositiveIntegerField(null=True)
     running_seconds = models.PositiveBigIntegerField(null=True)
     first_port = models.PositiveIntegerField(null=True)

@@ -200,9 +200,8 @@ export class CommandPane {
       type: message.secret ? "password" : "text",
       autocomplete: "off",
       "aria-label": message.prompt,
-      placeholder: message.prompt.replace(/:\s*$/, ""),
     });
-    const form = el("form", { class: "command-stdin" }, field);
+    const form = el("form", { class: "command-stdin" }, el("span", { class: "command-out" }, message.prompt), field);
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.print(`${message.prompt}${message.secret ? "" : field.value}\n`, "out");

@@ -45,6 +45,7 @@ class Registry:
     wanted: dict[str, tuple[str, str]] = field(
         default_factory=dict
     )  # name → (username, password) without which it is denied
+    file_bytes: int = 10
     proved: list[str] = field(default_factory=list)
     lies: set[str] = field(default_factory=set)  # "name layer": the blob there holds something else
 
@@ -114,7 +115,12 @@ class Registry:
             raise RegistryUnreachable("The registry does not answer.")
         self.fetched.append(text)
         return SimpleNamespace(
-            diff_id=layer.diff_id, file_sha256="f" * 64, file_bytes=10, unpacked_bytes=1_000_000, entries=3, warnings=()
+            diff_id=layer.diff_id,
+            file_sha256="f" * 64,
+            file_bytes=self.file_bytes,
+            unpacked_bytes=1_000_000,
+            entries=3,
+            warnings=(),
         )
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from dashboard.catalog import pulls, services, ticks
+from dashboard.catalog import services, ticks
 from dashboard.catalog.models import Image, Layer, LayerState, Tag
 from dashboard.containers import services as containers
 from dashboard.core.errors import DashboardError
@@ -195,7 +195,7 @@ def test_lines_of_images_follow_arguments_and_filters(present, user):
 
 def test_files_that_killed_workers_left_go_after_an_hour_but_never_those_of_live_work(user, registry, queue, data):
     services.pull("ubuntu:14.04", user=user)  # queued: what its layers have so far is taken up again
-    pull = Job.objects.get(kind=pulls.PULL)
+    pull = Job.objects.get(kind="pull_image")
     wanted = Layer.objects.create(diff_id=digest("base"))
     wanted.pulls.create(job=pull, position=0, digest=digest("gzip base"), media_type="x", size_bytes=1)
     adopting = Layer.objects.create(diff_id=digest("middle"), state=LayerState.ADOPTING)
