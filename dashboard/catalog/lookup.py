@@ -150,5 +150,13 @@ def find_image(text: str, user: Requester) -> Image:
 
 def names_of(image: Image, user: Requester) -> list[Name]:
     """All that it is called for `user` here."""
-    tags = tags_here(user).filter(image=image)
+    return _names(tags_here(user).filter(image=image))
+
+
+def image_names_in(image: Image, team_ids: Collection[int]) -> list[Name]:
+    """Everybody's names of it and those of these teams."""
+    return _names(Tag.objects.filter(Q(team=None) | Q(team_id__in=team_ids), image=image))
+
+
+def _names(tags: QuerySet[Tag]) -> list[Name]:
     return [Name(f"{tag.registry}/{tag.repository}", tag.tag, tag.digest) for tag in tags]

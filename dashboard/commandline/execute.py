@@ -107,6 +107,7 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TeamImport: teaming.take_in,
     teamrequests.TeamCan: teaming.can,
     teamrequests.TeamTransfer: teaming.transfer,
+    teamrequests.TeamMove: teaming.move,
     teamrequests.TeamFactor: teaming.second_factor,
     teamrequests.UserRemoveFactors: teaming.remove_factors,
     teamrequests.TokenCreate: admitting.create,

@@ -10,7 +10,7 @@ from django.db.models import Count
 from dashboard.accounts import factors
 from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
-from dashboard.containers import owning
+from dashboard.containers import moving, owning
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.core.numbers import whole_number
@@ -239,6 +239,16 @@ async def transfer(console: Console, request: teamrequests.TeamTransfer) -> int:
         return ", ".join(f"{count} {name}" for name, count in moved.items())
 
     return await _text(console, act)
+
+
+async def move(console: Console, request: teamrequests.TeamMove) -> int:
+    act = moving.move_volume if request.kind == "volume" else moving.move_container
+
+    async def one(name: str) -> str:
+        await console.call(act, console.user, name, request.to)
+        return f"{name}\n"
+
+    return await each(console, request.names, one)
 
 
 async def second_factor(console: Console, request: teamrequests.TeamFactor) -> int:

@@ -31,6 +31,7 @@ from dashboard.grammar.teamrequests import (
     TeamInvite,
     TeamList,
     TeamMembers,
+    TeamMove,
     TeamRemove,
     TeamRemoveRole,
     TeamRevoke,
@@ -454,6 +455,7 @@ Request = (
     | TeamRemoveRole
     | TeamCan
     | TeamTransfer
+    | TeamMove
     | UserList
     | UserRemoveFactors
     | UserCreate

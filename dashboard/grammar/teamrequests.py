@@ -167,6 +167,15 @@ class TokenRemove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamMove:
+    """`kind`: "container" or "volume"."""
+
+    names: tuple[str, ...]
+    to: str
+    kind: str = "container"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TeamTransfer:
     """All that is `giver`'s in the team becomes `taker`'s."""
 

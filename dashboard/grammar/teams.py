@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from dashboard.grammar import teamrequests
 from dashboard.grammar.commands import FORMAT, Command
-from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
+from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError, ValueRefused
 from dashboard.grammar.flags import Flag, Values, number, string, switch
 from dashboard.grammar.tables import Row, render_table
 
@@ -144,6 +144,20 @@ def _build_factor(values: Values, words: tuple[str, ...]) -> teamrequests.TeamFa
         msg = f"'required' or 'optional', not '{words[0]}'"
         raise UsageError(msg)
     return teamrequests.TeamFactor(required=words[0] == "required", team=values.get("team", ""))
+
+
+def _read_kind(text: str) -> str:
+    if text not in {"container", "volume"}:
+        msg = "must be container or volume"
+        raise ValueRefused(msg)
+    return text
+
+
+def _build_move(values: Values, words: tuple[str, ...]) -> teamrequests.TeamMove:
+    if not values.get("to"):
+        msg = "say to which team: --to TEAM"
+        raise UsageError(msg)
+    return teamrequests.TeamMove(names=words, to=values["to"], kind=values.get("type", "container"))
 
 
 TEAM_COMMANDS: tuple[Command, ...] = (
@@ -292,6 +306,17 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         flags=(_TEAM,),
         least=1,
         most=1,
+    ),
+    Command(
+        name="move",
+        usage="[OPTIONS] NAME [NAME...]",
+        about="Give containers, or volumes that nothing uses, to another team",
+        build=_build_move,
+        flags=(
+            string("to", text="The other team, one of your own"),
+            Flag(name="type", read=_read_kind, kind="string", help="container (default) or volume"),
+        ),
+        least=1,
     ),
     Command(
         name="transfer",

@@ -207,6 +207,7 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     teamrequests.TeamTransfer: (Permission.TEAM_MANAGE, ["team", "transfer", "minsu", "haeun"]),
     teamrequests.TeamFactor: (Permission.TEAM_MANAGE, ["team", "second-factor", "optional"]),
     teamrequests.UserRemoveFactors: (Permission.SITE_ADMIN, ["user", "remove-factors", "minsu"]),
+    teamrequests.TeamMove: (Permission.CONTAINER_REMOVE, ["team", "move", "--to", "spare", "calm_fulton"]),
     teamrequests.TeamCreate: (Permission.SITE_ADMIN, ["team", "create", "class-1"]),
     teamrequests.TeamRemove: (Permission.SITE_ADMIN, ["team", "rm", "spare"]),
     teamrequests.TokenCreate: (Permission.OWN_ACCOUNT, ["token", "create", "laptop"]),
