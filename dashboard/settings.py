@@ -31,6 +31,11 @@
 # BERTH_ARCHIVE_FILES  10000000                       and at most so many entries
 # BERTH_PULL_PARALLEL  3                              layers that are fetched at the same time
 # BERTH_PROXIES        0                              proxies in front whose X-Forwarded-For is believed
+# BERTH_OIDC_URL       (none)                         an OpenID Connect provider that people sign in by, https://…
+# BERTH_OIDC_CLIENT    berth                          what Berth is called there
+# BERTH_OIDC_SECRET_FILE (none)                       a file with its secret; readable for root or the user of Berth only
+# BERTH_OIDC_NAME      Single sign-on                 the words on the button
+# BERTH_OIDC_GROUPS    groups                         the claim that names a person's groups
 # BERTH_LOG_LEVEL      INFO
 
 from __future__ import annotations
@@ -225,6 +230,40 @@ BERTH_ORIGINS = _origins()
 if not IS_HTTPS:
     CSRF_TRUSTED_ORIGINS = BERTH_ORIGINS
 
+BERTH_OIDC_URL = os.environ.get("BERTH_OIDC_URL", "").strip().rstrip("/")
+BERTH_OIDC_NAME = os.environ.get("BERTH_OIDC_NAME", "").strip() or "Single sign-on"
+BERTH_OIDC_GROUPS = os.environ.get("BERTH_OIDC_GROUPS", "").strip() or "groups"
+HAS_OIDC = (
+    bool(BERTH_OIDC_URL) or os.environ.get("BERTH_TESTING") == "unit"
+)  # else its libraries cost every process memory
+
+
+def _oidc() -> dict[str, Any]:
+    """Allauth's setting for one provider; empty without one."""
+    if not BERTH_OIDC_URL:
+        return {}
+    place = _address("BERTH_OIDC_URL", BERTH_OIDC_URL)
+    is_here = place.hostname in {"127.0.0.1", "localhost", "::1"}
+    if place.scheme != "https" and not (place.scheme == "http" and is_here):
+        msg = "BERTH_OIDC_URL must begin with https:// (http:// only for this machine itself): passwords are at stake."
+        raise ImproperlyConfigured(msg)
+    secret_file = Path(os.environ.get("BERTH_OIDC_SECRET_FILE") or "")
+    try:
+        secret = secret_file.read_text().strip() if secret_file.name else ""
+    except OSError as error:
+        msg = f"BERTH_OIDC_SECRET_FILE cannot be read: {error.strerror} ({secret_file})."
+        raise ImproperlyConfigured(msg) from error
+    client = os.environ.get("BERTH_OIDC_CLIENT", "").strip() or "berth"
+    app = {"provider_id": "sso", "name": BERTH_OIDC_NAME, "client_id": client, "secret": secret}
+    return {
+        "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app | {"settings": {"server_url": BERTH_OIDC_URL}}]}
+    }
+
+
+SOCIALACCOUNT_PROVIDERS = _oidc()
+SOCIALACCOUNT_ADAPTER = "dashboard.accounts.directory.Adapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an address that somebody says is theirs opens no account
+SOCIALACCOUNT_STORE_TOKENS = False
 INSTALLED_APPS = [
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -237,6 +276,7 @@ INSTALLED_APPS = [
     "allauth.account",
     "allauth.mfa",
     "allauth.usersessions",
+    *(["allauth.socialaccount", "allauth.socialaccount.providers.openid_connect"] if HAS_OIDC else []),
     "dashboard.core",
     "dashboard.audit",
     "dashboard.history",

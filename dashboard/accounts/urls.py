@@ -13,7 +13,7 @@ from django.urls import path
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
-from dashboard.accounts import factorviews, views
+from dashboard.accounts import directoryviews, factorviews, views
 
 
 def _signing_in(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -25,6 +25,8 @@ urlpatterns = [
     path("accounts/login/", allauth.login, name="account_login"),
     path("accounts/second-factor/", _signing_in(authenticate), name="mfa_authenticate"),
     path("accounts/passkey/", _signing_in(login_webauthn), name="mfa_login_webauthn"),
+    path("accounts/sso/", directoryviews.start, name="sso"),
+    path("accounts/sso/callback/", directoryviews.callback, {"provider_id": "sso"}, name="openid_connect_callback"),
     path("accounts/logout/", allauth.logout, name="account_logout"),
     path("accounts/password/change/", views.change_password, name="account_change_password"),
     path("setup/<str:token>/", views.setup, name="setup"),

@@ -107,6 +107,8 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     teamrequests.TeamImport: teaming.take_in,
     teamrequests.TeamCan: teaming.can,
     teamrequests.TeamTransfer: teaming.transfer,
+    teamrequests.TeamGroups: teaming.groups,
+    teamrequests.TeamMapGroup: teaming.map_group,
     teamrequests.TeamMove: teaming.move,
     teamrequests.TeamFactor: teaming.second_factor,
     teamrequests.UserRemoveFactors: teaming.remove_factors,

@@ -21,13 +21,14 @@ from dashboard.grammar.teams import (
     RightLine,
     RoleLine,
     TeamLine,
+    render_groups,
     render_invitations,
     render_people,
     render_rights,
     render_roles,
     render_teams,
 )
-from dashboard.teams import explaining, joining, scope, services
+from dashboard.teams import explaining, joining, mapping, scope, services
 from dashboard.teams import people as accounts
 from dashboard.teams.models import Team
 from dashboard.teams.rights import BUILTIN
@@ -237,6 +238,26 @@ async def transfer(console: Console, request: teamrequests.TeamTransfer) -> int:
         giver, taker = services.find_person(request.giver), services.find_person(request.taker)
         moved = owning.transfer(console.user, team, giver, taker)
         return ", ".join(f"{count} {name}" for name, count in moved.items())
+
+    return await _text(console, act)
+
+
+async def groups(console: Console, request: teamrequests.TeamGroups) -> int:
+    def render() -> str:
+        rows = mapping.groups_of(console.user, team_of(console, request.team))
+        return render_groups([(row.name, row.role) for row in rows], request.format)
+
+    return await _text(console, render)
+
+
+async def map_group(console: Console, request: teamrequests.TeamMapGroup) -> int:
+    def act() -> str:
+        team = team_of(console, request.team)
+        if request.role:
+            mapping.add(console.user, team, request.group, request.role)
+        else:
+            mapping.remove(console.user, team, request.group)
+        return request.group
 
     return await _text(console, act)
 

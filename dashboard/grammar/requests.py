@@ -26,10 +26,12 @@ from dashboard.grammar.teamrequests import (
     TeamCreate,
     TeamDismiss,
     TeamFactor,
+    TeamGroups,
     TeamImport,
     TeamInvitations,
     TeamInvite,
     TeamList,
+    TeamMapGroup,
     TeamMembers,
     TeamMove,
     TeamRemove,
@@ -456,6 +458,8 @@ Request = (
     | TeamCan
     | TeamTransfer
     | TeamMove
+    | TeamGroups
+    | TeamMapGroup
     | UserList
     | UserRemoveFactors
     | UserCreate

@@ -167,6 +167,21 @@ class TokenRemove:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TeamGroups:
+    team: str = ""
+    format: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeamMapGroup:
+    """`role` "": the group gives nothing any more."""
+
+    group: str
+    role: str = ""
+    team: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TeamMove:
     """`kind`: "container" or "volume"."""
 

@@ -101,6 +101,13 @@ def render_invitations(lines: Sequence[InvitationLine], format_text: str) -> str
     return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
 
 
+def render_groups(groups: Sequence[tuple[str, str]], format_text: str) -> str:
+    """`groups`: (group, role)."""
+    rows: list[Row] = [{"Group": group, "Role": role} for group, role in groups]
+    headers = {"Group": "GROUP", "Role": "ROLE"}
+    return render_table(rows, headers=headers, columns=list(headers), format_text=format_text)
+
+
 def render_roles(lines: Sequence[RoleLine], format_text: str) -> str:
     headers = {"Role": "ROLE", "Members": "MEMBERS", "Permissions": "PERMISSIONS"}
     rows: list[Row] = [
@@ -303,6 +310,32 @@ TEAM_COMMANDS: tuple[Command, ...] = (
         usage="[OPTIONS] required|optional",
         about="Ask for a second factor of everybody in a team, or of nobody",
         build=_build_factor,
+        flags=(_TEAM,),
+        least=1,
+        most=1,
+    ),
+    Command(
+        name="groups",
+        usage="[OPTIONS]",
+        about="List the directory's groups that give a role in a team",
+        build=lambda v, _w: teamrequests.TeamGroups(team=v.get("team", ""), format=v.get("format", "")),
+        flags=(_TEAM, FORMAT),
+        most=0,
+    ),
+    Command(
+        name="map-group",
+        usage="[OPTIONS] GROUP ROLE",
+        about="Give a role in a team to whoever is in a group of the directory, from their next sign-in on",
+        build=lambda v, w: teamrequests.TeamMapGroup(group=w[0], role=w[1], team=v.get("team", "")),
+        flags=(_TEAM,),
+        least=2,
+        most=2,
+    ),
+    Command(
+        name="unmap-group",
+        usage="[OPTIONS] GROUP",
+        about="Have a group of the directory give nothing in a team any more",
+        build=lambda v, w: teamrequests.TeamMapGroup(group=w[0], team=v.get("team", "")),
         flags=(_TEAM,),
         least=1,
         most=1,

@@ -107,5 +107,6 @@ def frame(request: HttpRequest) -> dict[str, object]:
         "teams": SimpleLazyObject(lambda: choices(request)),
         "activity_count": SimpleLazyObject(lambda: live_job_count(request.user)),
         "has_passkeys": settings.PASSKEYS_POSSIBLE,
+        "sso_name": settings.BERTH_OIDC_NAME if settings.SOCIALACCOUNT_PROVIDERS else "",
         "words": {key: str(text) for key, text in WORDS.items()},
     }

@@ -12,6 +12,15 @@ def _make_main(using: str, **_said: Any) -> None:  # what a signal says
     make_main(Team.objects.using(using))
 
 
+def _came(user: Any, sociallogin: Any = None, **_said: Any) -> None:  # what a signal says
+    if sociallogin is None:
+        return
+    from dashboard.accounts.directory import groups_of
+    from dashboard.teams.mapping import bring_up_to_date
+
+    bring_up_to_date(user, groups_of(sociallogin) or frozenset())
+
+
 class TeamsConfig(AppConfig):
     name = "dashboard.teams"
     default_auto_field = "django.db.models.BigAutoField"
@@ -23,3 +32,6 @@ class TeamsConfig(AppConfig):
         use_policy(by_team)
         use_missing_factor(missing_factor)
         post_migrate.connect(_make_main, sender=self)
+        from allauth.account.signals import user_logged_in
+
+        user_logged_in.connect(_came)

@@ -75,6 +75,7 @@ class Membership(Timestamped):
     person = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
     builtin = models.CharField(max_length=12, choices=Builtin.choices, blank=True, default="")
     custom = models.ForeignKey(Role, null=True, blank=True, on_delete=models.PROTECT, related_name="memberships")
+    by_directory = models.BooleanField(default=False)  # by a group, which may take it away again
 
     class Meta:
         ordering: ClassVar = ["person__username"]
@@ -101,6 +102,22 @@ class Membership(Timestamped):
     @property
     def rights(self) -> frozenset[Permission]:
         return self.custom.rights if self.custom is not None else BUILTIN.get(self.builtin, frozenset())
+
+
+class DirectoryGroup(Timestamped):
+    """Whoever the directory says is in the group `name` has `role` in the team."""
+
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="directory_groups")
+    name = models.CharField(max_length=200)
+    role = models.CharField(max_length=40)  # a built-in one or one of the team's own, by its name
+    giver = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+
+    class Meta:
+        ordering: ClassVar = ["name"]
+        constraints: ClassVar = [models.UniqueConstraint(fields=["team", "name"], name="group_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} → {self.role} in {self.team_id}"
 
 
 class Invitation(Timestamped):

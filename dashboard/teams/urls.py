@@ -5,6 +5,8 @@ from django.urls import path
 from dashboard.teams import joiningviews, roleviews, views
 
 urlpatterns = [
+    path("team/groups/add/", views.add_group, name="team-group"),
+    path("team/groups/remove/", views.remove_group, name="team-group-remove"),
     path("team/", views.team, name="team"),
     path("team/use/", views.use, name="team-use"),
     path("team/members/", views.set_role, name="team-member"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.models import User
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dashboard.core.errors import DashboardError, NotFound
 from dashboard.core.gate import Permission, offers, require
 from dashboard.core.render import page, shown_anew
-from dashboard.teams import people, scope, services
+from dashboard.teams import mapping, people, scope, services
 from dashboard.teams.models import Team
 from dashboard.teams.policy import rights_in
 from dashboard.teams.rights import Builtin
@@ -62,11 +63,29 @@ def team(request: HttpRequest) -> HttpResponse:
         "members": [(row, context["manages"] and row.rights <= mine) for row in rows],
         "roles": role_choices(here),
         "without_factor": services.without_factor(here) if context["manages"] else set(),
+        "groups": mapping.groups_of(request.user, here) if scope.is_site_admin(request.user) else [],
+        "maps_groups": scope.is_site_admin(request.user) and bool(settings.SOCIALACCOUNT_PROVIDERS),
         "figures": {
             name: getattr(here, name).count() for name in ("containers", "volumes", "networks")
         },  # related names: their apps are above this one
     }
     return page(request, "teams/team.html", context)
+
+
+@require_POST
+def add_group(request: HttpRequest) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.SITE_ADMIN)
+    mapping.add(request.user, team, request.POST.get("name", ""), request.POST.get("role", ""))
+    return shown_anew(request, "team")
+
+
+@require_POST
+def remove_group(request: HttpRequest) -> HttpResponse:
+    team = here(request)
+    require(request.user, Permission.SITE_ADMIN)
+    mapping.remove(request.user, team, request.POST.get("name", ""))
+    return shown_anew(request, "team")
 
 
 @require_POST
