@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dashboard import gateway
 from dashboard.catalog.handlers import REMOVE_LAYERS, unused_layers
@@ -64,7 +66,7 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
             _by_name(found, image, user, force=force) if isinstance(found, Tag) else _by_id(image, user, force=force)
         )
         freed: list[Layer] = []
-        if not image.tags.exists() and not image.containers.exists():
+        if not image.tags.exists() and not standing_on(image).exists():
             more, freed = _delete(image)
             lines += more
         job = _free(freed, user)
@@ -72,10 +74,15 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
     return Removed(tuple(lines), job)
 
 
+def standing_on(image: Image) -> QuerySet[Any]:  # Any: containers are made above this app
+    """All containers of an image; one in the trash may come back, and needs it then."""
+    return image.containers(manager="with_trash").all()
+
+
 def _users(image: Image, user: Requester) -> str:
     """`container 0f3b… (happy_pike)`, or several. Other teams' have no names here."""
-    seen = scope.seen(user, image.containers.order_by("created_at"))
-    users = [f"{row.short_id} ({row.name})" for row in seen]
+    seen = scope.seen(user, standing_on(image).order_by("created_at"))
+    users = [f"{row.short_id} ({row.name}{', in the trash' if row.state == 'trashed' else ''})" for row in seen]
     if not users:
         return "containers of other teams are"
     if len(users) == 1:
@@ -96,7 +103,7 @@ def _untag(tag: Tag) -> list[str]:
 
 def _by_name(tag: Tag, image: Image, user: Requester, *, force: bool) -> list[str]:
     is_last = image.tags.count() == 1
-    if is_last and not force and image.containers.exists():
+    if is_last and not force and standing_on(image).exists():
         msg = (
             f'conflict: unable to remove repository reference "{shown_name(tag)}" (must force) - '
             f"{_users(image, user)} using its referenced image {image}"
@@ -113,7 +120,7 @@ def _by_id(image: Image, user: Requester, *, force: bool) -> list[str]:
             f"{', '.join(shown_name(tag) for tag in tags)}"
         )
         raise ImageInUse(msg)
-    if image.containers.exists():
+    if standing_on(image).exists():
         is_running = image.containers.filter(state__in=["starting", "running", "paused", "stopping"]).exists()
         how = "cannot be forced" if is_running or force else "must be forced"
         if is_running or not force or not tags:

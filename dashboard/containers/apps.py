@@ -20,6 +20,7 @@ class ContainersConfig(AppConfig):
             reconcile,
             restartticks,
             runticks,
+            trashhandlers,
             usage,
         )
 

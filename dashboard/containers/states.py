@@ -4,6 +4,7 @@
                              │     ▲        ▲
                              └▶ PAUSED ─────┘
         any but those in between ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+        CREATED, EXITED, or REMOVING when it ran ──▶ TRASHED ──▶ what it was | (no row)
 
 If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
 """
@@ -47,7 +48,7 @@ def change(container: Container, *, among: Sequence[str], to: str, **fields: Any
     asked nothing.
     """
     with transaction.atomic():
-        locked = Container.objects.select_for_update().filter(pk=container.pk)
+        locked = Container.with_trash.select_for_update().filter(pk=container.pk)
         before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to in (*DOWN, ContainerState.REMOVING):

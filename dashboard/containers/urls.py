@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.containers import copyviews, networkviews, views
+from dashboard.containers import copyviews, networkviews, trashviews, views
 
 urlpatterns = [
     path("containers/", views.containers, name="containers"),
@@ -24,6 +24,11 @@ urlpatterns = [
     path("containers/<str:container_id>/copy/in/", copyviews.copy_in, name="container-copy-in"),
     path("containers/<str:container_id>/copy/<str:key>/", copyviews.copy, name="container-copy"),
     path("containers/<str:container_id>/copy/<str:key>/start/", copyviews.copy_start, name="container-copy-start"),
+    path("trash/", trashviews.shown, name="trash"),
+    path("trash/undo/", trashviews.undo, name="trash-undo"),
+    path("trash/empty/", trashviews.empty, name="trash-empty"),
+    path("trash/<str:container_id>/restore/", trashviews.restore, name="trash-restore"),
+    path("trash/<str:container_id>/remove/", trashviews.remove, name="trash-remove"),
     path("execs/<str:exec_id>/end/", views.exec_end, name="exec-end"),
     path("networks/<str:network_id>/", networkviews.network, name="network"),
     path("networks/<str:network_id>/connect/", networkviews.connect, name="network-connect"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import networks, policies, quotas, requests, system, teams, tokens, volumes
+from dashboard.grammar import life, networks, policies, quotas, requests, system, teams, tokens, trash, volumes
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -31,6 +31,8 @@ VERBS: dict[str, dict[str, Command]] = {
     "volume": volumes.BY_VERB,
     "network": networks.BY_VERB,
     "system": system.BY_VERB,
+    "life": life.LIFE_BY_VERB,
+    "trash": trash.TRASH_BY_VERB,
     "policy": policies.POLICY_BY_VERB,
     "quota": quotas.QUOTA_BY_VERB,
     "team": teams.TEAM_BY_VERB,

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dashboard.grammar.liferequests import (
+    LifeSet,
+    LifeShow,
+    TrashEmpty,
+    TrashList,
+    TrashRemove,
+    TrashRestore,
+)
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.policyrequests import (
     ImageAllow,
@@ -199,9 +207,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
+    """`now`: not into the trash."""
+
     names: tuple[str, ...]
     force: bool = False
     volumes: bool = False
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -417,6 +428,12 @@ Request = (
     | Unpause
     | Update
     | ContainerPrune
+    | TrashList
+    | TrashRestore
+    | TrashRemove
+    | TrashEmpty
+    | LifeShow
+    | LifeSet
     | Wait
     | Images
     | Pull

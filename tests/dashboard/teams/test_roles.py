@@ -12,6 +12,7 @@ pytestmark = [pytest.mark.threat("WEB-01"), pytest.mark.threat("WS-03")]
 UNKNOWN = {
     "container": (HEX,),
     "exec": (HEX,),
+    "trashed": (HEX,),
     "volume": ("no-such-thing",),
     "network": (HEX,),
     "job": (999_999,),
@@ -67,7 +68,7 @@ def test_a_site_administrator_may_do_everything_in_every_team(name, client, team
     assert ask(client, name, teams.theirs.args[kind]).status_code not in {403, 404}
 
 
-LISTS = ("home", "containers", "volumes", "networks", "terminals", "activity", "run", "catalog")
+LISTS = ("home", "containers", "trash", "volumes", "networks", "terminals", "activity", "run", "catalog")
 
 
 @pytest.mark.parametrize("name", LISTS)
