@@ -80,6 +80,8 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     liferequests.TrashEmpty: trashing.empty,
     liferequests.LifeShow: trashing.show_rules,
     liferequests.LifeSet: trashing.change_rules,
+    liferequests.Extend: trashing.extend,
+    liferequests.Keep: trashing.keep,
     requests.ContainerPrune: pruning.containers_prune,
     requests.RemoveImages: changing.remove_images,
     requests.Wait: changing.wait,

@@ -1,4 +1,4 @@
-"""Commands of the groups `trash` and `life`. Each name has its own outcome."""
+"""Commands of the groups `trash` and `life`, and what they mean for one container. Each name has its own outcome."""
 
 from __future__ import annotations
 
@@ -8,13 +8,24 @@ from dashboard.commandline.changing import each
 from dashboard.commandline.console import Console
 from dashboard.commandline.following import finished
 from dashboard.commandline.teaming import team_of
-from dashboard.containers import liferules, trash
+from dashboard.containers import lifelimits, liferules, lifespans, trash
+from dashboard.containers import services as containers
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
 from dashboard.grammar.life import RULES, render_life
-from dashboard.grammar.liferequests import LifeSet, LifeShow, TrashEmpty, TrashList, TrashRemove, TrashRestore
+from dashboard.grammar.liferequests import (
+    Extend,
+    Keep,
+    LifeSet,
+    LifeShow,
+    TrashEmpty,
+    TrashList,
+    TrashRemove,
+    TrashRestore,
+)
 from dashboard.grammar.trash import TrashLine, render_trash
+from dashboard.grammar.units import rfc3339
 
 EMPTY_WARNING = "WARNING! This will remove for ever everything in the trash of the team."
 NO_PROMPT = "Nothing was removed. Say --force to go on."
@@ -119,3 +130,27 @@ async def change_rules(console: Console, request: LifeSet) -> int:
 
     await console.line(await console.call(act))
     return 0
+
+
+async def extend(console: Console, request: Extend) -> int:
+    """Prints when it ends now."""
+
+    def act() -> str:
+        found = containers.find(request.name, console.user)
+        lifespans.extend(found, console.user, request.seconds)
+        shown = lifelimits.shown(containers.find(found.container_id, console.user))
+        return rfc3339(shown.ends_at) if shown is not None and shown.ends_at is not None else ""
+
+    await console.line(await console.call(act))
+    return 0
+
+
+async def keep(console: Console, request: Keep) -> int:
+    def act(name: str) -> str:
+        lifespans.keep(containers.find(name, console.user), console.user, keeps=request.keep)
+        return f"{name}\n"
+
+    async def one(name: str) -> str:
+        return await console.call(act, name)
+
+    return await each(console, request.names, one)

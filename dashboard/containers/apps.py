@@ -15,6 +15,7 @@ class ContainersConfig(AppConfig):
             figures,
             handlers,
             healthprobes,
+            lifeticks,
             networkhandlers,
             operationhandlers,
             reconcile,

@@ -144,12 +144,14 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
         return _submit(STOP, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
-def stop_by_berth(container: Container, why: str) -> None:
-    """No person asks for it: a quota has run out. It stays stopped until somebody starts it; its row says why."""
+def stop_by_berth(container: Container, why: str) -> bool:
+    """No person asks for it: a quota or a life span has run out. It stays stopped until somebody starts it; its row says why."""
     restarts.stop_by_hand(container)
     with transaction.atomic():
         if states.change(container, among=states.STEADY, to=ContainerState.STOPPING):
             _submit(STOP, container, None, timeout_s=_seconds(container, None), signal="", why=why)
+            return True
+    return False
 
 
 def _stop_by_hand(container: Container) -> bool:

@@ -185,6 +185,7 @@ class LifeSpan(models.Model):
     extensions = models.PositiveIntegerField(default=0)
     warned_at = models.DateTimeField(null=True, blank=True)
     warned_of = models.CharField(max_length=8, blank=True, default="")  # `lifespans.Cause`
+    ends_at = models.DateTimeField(null=True, blank=True)  # as it was warned
     is_over = models.BooleanField(default=False)  # Berth has stopped it; nothing but a person starts it again
 
     def __str__(self) -> str:

@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.containers import happenings, health, restarts
-from dashboard.containers.models import Container, ContainerState, PublishedPort, Run
+from dashboard.containers.models import Container, ContainerState, LifeSpan, PublishedPort, Run
 from dashboard.core.events import publish
 
 UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
@@ -70,6 +70,11 @@ def _begun(container: Container) -> None:
     """A run, which counts for whose the container is now."""
     whose = {"team_id": container.team_id, "owner_id": container.owner_id, "began_at": container.started_at}
     Run.objects.update_or_create(container_id=container.container_id, ended_at=None, defaults=whose)
+    life = {"began_at": container.started_at, "used_at": container.started_at}
+    fresh = {"prolonged_s": 0, "extensions": 0, "warned_at": None, "warned_of": "", "ends_at": None, "is_over": False}
+    if container.restart_count and LifeSpan.objects.filter(container=container).update(used_at=container.started_at):
+        return  # by its policy: the span of the start by hand goes on, or what ends at once would live for ever
+    LifeSpan.objects.update_or_create(container=container, defaults=life | fresh)
 
 
 def running(container: Container, started: gateway.Started) -> bool:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.containers import copyviews, networkviews, trashviews, views
+from dashboard.containers import copyviews, lifeviews, networkviews, trashviews, views
 
 urlpatterns = [
     path("containers/", views.containers, name="containers"),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("containers/<str:container_id>/rename/", views.rename, name="container-rename"),
     path("containers/<str:container_id>/update/", views.update, name="container-update"),
     path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
+    path("containers/<str:container_id>/extend/", lifeviews.extend, name="container-extend"),
+    path("containers/<str:container_id>/keep/", lifeviews.keep, name="container-keep"),
+    path("team/life/", lifeviews.rules, name="team-life"),
     path("containers/<str:container_id>/shell/", views.shell, name="container-shell"),
     path("containers/<str:container_id>/copy/out/", copyviews.copy_out, name="container-copy-out"),
     path("containers/<str:container_id>/copy/in/", copyviews.copy_in, name="container-copy-in"),

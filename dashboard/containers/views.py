@@ -20,6 +20,7 @@ from dashboard.catalog.services import resolve_local, shown_name
 from dashboard.containers import (
     figures,
     health,
+    lifelimits,
     liferules,
     many,
     mounting,
@@ -34,7 +35,7 @@ from dashboard.containers.forms import LimitsForm, RunForm
 from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, offers, require
 from dashboard.core.many import MOST as MOST_AT_ONCE
 from dashboard.core.many import told
 from dashboard.core.render import at_address, go_to, is_htmx, page, said, with_notice
@@ -64,7 +65,7 @@ _PARTS = {
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
-    rows = scope.here(request.user, Container.objects.select_related("image", "owner", "health"))
+    rows = scope.here(request.user, Container.objects.select_related("image", "owner", "health", "life"))
     rows = rows.prefetch_related("ports")
     if request.GET.get("state") == "running":
         waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
@@ -134,6 +135,8 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "mounts": mounting.shapes(shown, options) if options else [],
         "taken": figures.newest().get(shown.container_id),
         "kept": liferules.kept_by_team(),
+        "life": lifelimits.shown(shown),
+        "can_keep": offers(request.user, Permission.CONTAINER_KEEP, shown),
         "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": scope.seen(request.user, Job.objects.filter(params__container_id=shown.container_id)).order_by(

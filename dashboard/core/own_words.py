@@ -33,6 +33,8 @@ OWN: Final = (
     gettext_noop("The container's monitor was lost, so the container was ended and its exit code is unknown."),
     gettext_noop("It was stopped: a quota of running hours is used up."),
     gettext_noop("There is no such rule: {names}."),
+    gettext_noop("It was stopped: its life span has ended."),
+    gettext_noop("It was stopped: nobody has used it for a while."),
     gettext_noop("The start was cut off at the step '{step}'. Start it again."),
     gettext_noop("The start was cut off. Start it again."),
     gettext_noop("It could not be removed: {why}"),

@@ -2,43 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from dashboard.grammar import liferequests
 from dashboard.grammar.commands import FORMAT, Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, UsageError, ValueRefused
-from dashboard.grammar.flags import Flag, Values, string
+from dashboard.grammar.flags import Flag, Values, string, switch
+from dashboard.grammar.spans import read_span, write_span
 from dashboard.grammar.tables import Row, render_table
+from dashboard.grammar.values import read_int
 
 NEVER, DEFAULT = "never", "default"
-_UNITS_S: Final = {"d": 86400, "h": 3600, "m": 60, "s": 1}
-_SPAN = re.compile(r"(?:(\d{1,6})d)?(?:(\d{1,6})h)?(?:(\d{1,7})m)?(?:(\d{1,9})s)?", re.ASCII)
-
-
-def read_span(text: str) -> int:
-    """`90m`, `8h`, `1d12h`: seconds.
-
-    Raises:
-        ValueRefused: nothing of that kind.
-    """
-    match = _SPAN.fullmatch(text.strip())
-    if text.strip() == "0":
-        return 0
-    if match is None or not text.strip():
-        msg = f'"{text}" is no length of time: say it as 90m, 8h or 1d12h'
-        raise ValueRefused(msg)
-    return sum(int(count) * seconds for count, seconds in zip(match.groups(), _UNITS_S.values(), strict=True) if count)
-
-
-def write_span(seconds: int) -> str:
-    """As `read_span` reads it."""
-    said = ""
-    for unit, length in _UNITS_S.items():
-        count, seconds = divmod(seconds, length)
-        said += f"{count}{unit}" if count else ""
-    return said or "0"
 
 
 def _or(word: str) -> Callable[[str], object]:
@@ -57,6 +31,11 @@ def _value(read: Callable[[str], int]) -> Callable[[str], object]:
 
 # flag → (rule, reader, what stands for None, help)
 RULES: dict[str, tuple[str, Callable[[str], object], str, str]] = {
+    "expire": ("expiry_s", _or(NEVER), NEVER, "Stop a container so long after its start (8h|never)"),
+    "idle-stop": ("idle_s", _or(NEVER), NEVER, "Stop a container that nobody has used for so long (30m|never)"),
+    "warn": ("warning_s", _value(read_span), "", "Warn so long before (15m)"),
+    "extension": ("extension_s", _value(read_span), "", "The longest that one extension may be (1h)"),
+    "extensions": ("extensions", _value(read_int), "", "How often one run may be extended"),
     "trash": ("trash_s", _or(DEFAULT), DEFAULT, "Keep removed containers so long (24h|0|default: the server's)"),
 }
 
@@ -90,6 +69,14 @@ def _build_set(values: Values, _words: tuple[str, ...]) -> liferequests.LifeSet:
     return liferequests.LifeSet(team=values.get("team", ""), changes=changes)
 
 
+def _duration(text: str) -> int:
+    try:
+        return read_span(text)
+    except ValueRefused as error:
+        msg = f"Error: {error}"
+        raise UsageError(msg, exit_code=EXIT_ARGUMENTS) from error
+
+
 LIFE_COMMANDS: tuple[Command, ...] = (
     Command(
         name="set",
@@ -115,3 +102,20 @@ LIFE_COMMANDS: tuple[Command, ...] = (
     ),
 )
 LIFE_BY_VERB = {command.name: command for command in LIFE_COMMANDS}
+EXTEND = Command(
+    name="extend",
+    usage="CONTAINER [DURATION]",
+    about="Put off the end of a container's life span (Berth's own: Docker has no such command)",
+    build=lambda _v, w: liferequests.Extend(name=w[0], seconds=_duration(w[1]) if len(w) > 1 else None),
+    least=1,
+    most=2,
+)
+KEEP = Command(
+    name="keep",
+    usage="[OPTIONS] CONTAINER [CONTAINER...]",
+    about="Do not stop containers that nobody uses (Berth's own: Docker has no such command)",
+    build=lambda v, w: liferequests.Keep(names=w, keep=not v.get("off", False)),
+    flags=(switch("off", text="Stop them again when nobody uses them"),),
+    least=1,
+)
+CONTAINER_VERBS = {"extend": EXTEND, "keep": KEEP}

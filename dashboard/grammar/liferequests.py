@@ -41,3 +41,17 @@ class LifeSet:
 
     team: str = ""
     changes: tuple[tuple[str, int | None], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """`seconds` None: as long as the team allows."""
+
+    name: str
+    seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keep:
+    names: tuple[str, ...]
+    keep: bool = True

@@ -26,7 +26,9 @@ GROUPS: dict[str, dict[str, str]] = {
     "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "pull": "pull", "inspect": "inspect"},
 }
 VERBS: dict[str, dict[str, Command]] = {
-    "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()} | {"prune": PRUNE},
+    "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()}
+    | {"prune": PRUNE}
+    | life.CONTAINER_VERBS,
     "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()},
     "volume": volumes.BY_VERB,
     "network": networks.BY_VERB,

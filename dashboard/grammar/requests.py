@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dashboard.grammar.liferequests import (
+    Extend,
+    Keep,
     LifeSet,
     LifeShow,
     TrashEmpty,
@@ -434,6 +436,8 @@ Request = (
     | TrashEmpty
     | LifeShow
     | LifeSet
+    | Extend
+    | Keep
     | Wait
     | Images
     | Pull

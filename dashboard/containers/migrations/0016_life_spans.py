@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
                 ('extensions', models.PositiveIntegerField(default=0)),
                 ('warned_at', models.DateTimeField(blank=True, null=True)),
                 ('warned_of', models.CharField(blank=True, default='', max_length=8)),
+                ('ends_at', models.DateTimeField(blank=True, null=True)),
                 ('is_over', models.BooleanField(default=False)),
             ],
         ),

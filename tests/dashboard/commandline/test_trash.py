@@ -84,3 +84,19 @@ async def test_rules_are_set_and_shown(door, user):
     assert await door.say("life", "set", "--trash", "0") == 0
     assert await door.say("life", "set", "--trash", "default") == 0
     assert (await sync_to_async(LifeRules.objects.get)()).trash_s is None
+
+
+async def test_a_container_is_extended_and_excepted(door, kept, user):
+    await sync_to_async(make_container)(kept, "calm", "running", owner=user)
+    assert await door.say("container", "extend", "calm") == 1
+    assert "nothing to extend" in door.err
+    assert await door.say("life", "set", "--expire", "8h", "--idle-stop", "never", "--extensions", "2") == 0
+    assert await door.say("container", "extend", "calm", "10m") == 0
+    assert door.out.strip().endswith("Z")
+    assert await door.say("container", "extend", "calm", "2h") == 1
+    assert "at most 1h" in door.err
+    assert await door.say("container", "extend", "calm", "soon") == 1
+    assert await door.say("container", "keep", "calm") == 0
+    assert await door.say("inspect", "--format", "{{.LifeSpan.Keep}} {{.LifeSpan.ExtensionsLeft}}", "calm") == 0
+    assert door.out.strip() == "true 1"
+    assert await door.say("container", "keep", "--off", "calm") == 0

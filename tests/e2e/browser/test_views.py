@@ -167,7 +167,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
         "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "policy": "/team/policy/",
-        "quotas": "/team/quotas/?person=", "audit": "/audit/", "why": "/team/people/harbour/",
+        "quotas": "/team/quotas/?person=", "life": "/team/life/", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "second-factor": "/me/second-factor/?add=app", "password": "/accounts/password/change/", "missing": "/nothing/",
     }  # fmt: skip
 
