@@ -8,7 +8,7 @@ const toast = vi.hoisted(() => vi.fn());
 vi.mock("../src/ui/requests", () => ({ post }));
 vi.mock("../src/ui/dialogs", async (original) => ({ ...(await original<typeof import("../src/ui/dialogs")>()), ask, toast }));
 
-const UNDO = { path: "/trash/undo/", label: "Undo", keys: ["3"] };
+const UNDO = { path: "/containers/trash/undo/", label: "Undo", keys: ["3"] };
 const PAGE = `
 <div id="selected" data-path="/containers/selected/" hidden><span data-selected-count></span>
 <button data-act="start"></button>

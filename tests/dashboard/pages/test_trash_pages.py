@@ -32,12 +32,12 @@ def test_a_removal_says_how_to_take_it_back(page, kept):
     assert "It goes to the trash with everything it wrote, and can be brought back for 1 day." in body
     told = notice(page.post(f"/containers/{gone.container_id}/remove/", headers=HTMX))
     assert told["message"] == "brave_lovelace is removed."
-    assert told["undo"] == {"path": "/trash/undo/", "label": "Undo", "keys": [gone.container_id]}
+    assert told["undo"] == {"path": "/containers/trash/undo/", "label": "Undo", "keys": [gone.container_id]}
     assert "brave_lovelace" not in page.get("/containers/").content.decode()
-    answer = page.post("/trash/undo/", {"key": gone.container_id}).json()
+    answer = page.post("/containers/trash/undo/", {"key": gone.container_id}).json()
     assert answer == {"said": "brave_lovelace is back.", "refused": []}
     assert "brave_lovelace" in page.get("/containers/").content.decode()
-    again = page.post("/trash/undo/", {"key": gone.container_id}).json()
+    again = page.post("/containers/trash/undo/", {"key": gone.container_id}).json()
     assert again["said"] == ""
     assert again["refused"][0]["why"] == "This container is not in the trash any more."
 
@@ -62,31 +62,39 @@ def test_without_a_trash_there_is_no_undo(page, world, messages, at_once):
     assert "there is no undo" in page.get("/containers/").content.decode()
     told = notice(page.post(f"/containers/{world.exited.container_id}/remove/", headers=HTMX))
     assert "undo" not in told
-    assert "This team keeps no trash" in page.get("/trash/").content.decode()
+    assert "This team keeps no trash" in page.get("/containers/trash/").content.decode()
 
 
 def test_the_page_shows_who_and_until_when_and_does_both(page, kept):
     gone = kept.exited
     page.post(f"/containers/{gone.container_id}/remove/", headers=HTMX)
     Trashed.objects.update(size_bytes=4_200_000)
-    body = page.get("/trash/").content.decode()
+    body = page.get("/containers/trash/").content.decode()
     for words in ("brave_lovelace", "ubuntu:14.04", "haeun", "4.2MB", "in 24 hours", "stay here for 1 day"):
         assert words in body, words
     make_container(kept.ubuntu, "other_one", "exited")
     Container.objects.filter(name="other_one").update(name="brave_lovelace")
-    told = notice(page.post(f"/trash/{gone.container_id}/restore/", headers=HTMX))
+    told = notice(page.post(f"/containers/trash/{gone.container_id}/restore/", headers=HTMX))
     assert told["message"] == "The name brave_lovelace is taken by now; it is back as brave_lovelace-2."
     page.post(f"/containers/{gone.container_id}/remove/", headers=HTMX)
-    assert notice(page.post(f"/trash/{gone.container_id}/restore/", {"name": "other"}))["message"] == "other is back."
+    assert (
+        notice(page.post(f"/containers/trash/{gone.container_id}/restore/", {"name": "other"}))["message"]
+        == "other is back."
+    )
     page.post(f"/containers/{gone.container_id}/remove/", headers=HTMX)
-    assert notice(page.post(f"/trash/{gone.container_id}/remove/"))["message"] == "other is removed for ever."
+    assert (
+        notice(page.post(f"/containers/trash/{gone.container_id}/remove/"))["message"] == "other is removed for ever."
+    )
     assert Job.objects.filter(kind="end_trashed").count() == 1
-    assert 'hx-post="/trash/' + gone.container_id not in page.get("/trash/?part=rows").content.decode()
+    assert (
+        'hx-post="/containers/trash/' + gone.container_id
+        not in page.get("/containers/trash/?part=rows").content.decode()
+    )
 
 
 def test_all_of_it_is_emptied(page, kept):
     page.post(f"/containers/{kept.exited.container_id}/remove/", headers=HTMX)
-    assert notice(page.post("/trash/empty/"))["message"] == "The trash is being emptied."
+    assert notice(page.post("/containers/trash/empty/"))["message"] == "The trash is being emptied."
     assert Trashed.objects.get().is_going
 
 

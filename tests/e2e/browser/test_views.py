@@ -161,7 +161,7 @@ def addresses(ids, administrator) -> dict[str, str]:
     return {
         "home": "/", "catalog": "/catalog/", "image": next(to for text, to in images.items() if "nginx" in text),
         "containers": "/containers/", "running": "/containers/?state=running", "nothing-found": "/containers/?q=xyz",
-        "trash": "/trash/", "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
+        "trash": "/containers/trash/", "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
         "processes": f"{web}?tab=processes", "changes": f"{web}?tab=changes", "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "volume": "/volumes/cargo/", "networks": "/networks/",
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
