@@ -30,6 +30,7 @@
 # BERTH_ARCHIVE_SIZE   256g                           a volume's backup holds at most this, either way
 # BERTH_ARCHIVE_FILES  10000000                       and at most so many entries
 # BERTH_PULL_PARALLEL  3                              layers that are fetched at the same time
+# BERTH_TRASH_HOURS    24                             what is removed can be brought back so long, where a team says nothing; 0: never
 # BERTH_PROXIES        0                              proxies in front whose X-Forwarded-For is believed
 # BERTH_OIDC_URL       (none)                         an OpenID Connect provider that people sign in by, https://…
 # BERTH_OIDC_CLIENT    berth                          what Berth is called there
@@ -175,6 +176,7 @@ if BERTH_ID_BASE < 65_536 or BERTH_ID_RANGES < 2 or BERTH_ID_BASE + BERTH_ID_RAN
     msg = "BERTH_ID_BASE must be 65536 or more, BERTH_ID_RANGES 2 or more, and all ids must lie below 4294967295."
     raise ImproperlyConfigured(msg)
 BERTH_PULL_PARALLEL = _number("BERTH_PULL_PARALLEL", 3)
+BERTH_TRASH_HOURS = _number("BERTH_TRASH_HOURS", 24)
 BERTH_LIMITS = {
     "memory_bytes": _size("BERTH_DEFAULT_MEMORY", "2g"),
     "nano_cpus": _nano_cpus("BERTH_DEFAULT_CPUS", "2"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("BERTH_TESTING", "unit")
+os.environ.setdefault("BERTH_TRASH_HOURS", "0")  # tests of the trash ask for it
 os.environ.setdefault("DATABASE_URL", "sqlite:////tmp/berth-unit-tests.sqlite3")
 
 from dashboard.settings import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""Signing in by an OpenID Connect provider (ADR 31): who it is, and which groups the provider says they are in.
+"""Signing in by an OpenID Connect provider (ADR 32): who it is, and which groups the provider says they are in.
 
 An account is found by the provider's own id of a person and by nothing else: not by an e-mail address or a name, which others
 could choose. Loaded only where a provider is set (`settings.SOCIALACCOUNT_PROVIDERS`).

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from dashboard import gateway
 from dashboard.catalog.handlers import REMOVE_LAYERS, unused_layers
@@ -65,7 +67,7 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
         )
         freed: list[Layer] = []
         _let_go(image, user)
-        if not image.tags.exists() and not image.containers.exists() and not _is_kept(image):
+        if not image.tags.exists() and not standing_on(image).exists() and not _is_kept(image):
             more, freed = _delete(image, _whose(image, user))
             lines += more
         job = _free(freed, user)
@@ -79,7 +81,7 @@ def _let_go(image: Image, user: Requester) -> None:
     holding = ImageHolder.objects.filter(image=image)
     if here is not None:
         holding = holding.filter(team=here)
-        if image.containers.filter(team=here).exists():
+        if standing_on(image).filter(team=here).exists():
             return
     if not tags_here(user).filter(image=image).exists():
         holding.delete()
@@ -96,10 +98,15 @@ def _whose(image: Image, user: Requester) -> int | None:
     return None if image.is_public or here is None else here.pk
 
 
+def standing_on(image: Image) -> QuerySet[Any]:  # Any: containers are made above this app
+    """All containers of an image; one in the trash may come back, and needs it then."""
+    return image.containers(manager="with_trash").all()
+
+
 def _users(image: Image, user: Requester) -> str:
     """`container 0f3b… (happy_pike)`, or several. Other teams' have no names here."""
-    seen = scope.seen(user, image.containers.order_by("created_at"))
-    users = [f"{row.short_id} ({row.name})" for row in seen]
+    seen = scope.seen(user, standing_on(image).order_by("created_at"))
+    users = [f"{row.short_id} ({row.name}{', in the trash' if row.state == 'trashed' else ''})" for row in seen]
     if not users:
         return "containers of other teams are"
     if len(users) == 1:
@@ -132,7 +139,7 @@ def _by_name(tag: Tag, image: Image, user: Requester, *, force: bool) -> list[st
 
 def _in_use(image: Image, user: Requester) -> bool:
     """By containers of whoever may see the image; of a private one only the team's own stand in its way."""
-    containers = image.containers.all()
+    containers = standing_on(image)
     return (containers if image.is_public else scope.here(user, containers)).exists()
 
 

@@ -16,6 +16,7 @@ from dashboard.catalog.forms import PullForm
 from dashboard.catalog.listing import image_rows, slabs_of
 from dashboard.catalog.models import PULL, Image, ImageLayer
 from dashboard.catalog.recent import dismiss, recent_pulls
+from dashboard.catalog.removal import standing_on
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, offers, require
 from dashboard.core.many import MOST as MOST_AT_ONCE
@@ -188,12 +189,14 @@ def remove_selected(request: HttpRequest) -> HttpResponse:
 
 def _removed(request: HttpRequest, shown: Image, reference: str) -> list[str]:
     """A name, or the image with all its names: the question before named them, so more than one is no obstacle."""
-    is_used = shown.containers.exists()
+    is_used = standing_on(shown).exists()
     try:
         return services.remove_image(reference or shown.image_id, request.user, force=not reference and not is_used)
     except services.ImageInUse as error:
-        seen = _seen_users(request, shown).order_by("created_at")
-        names = list(seen.values_list("name", flat=True)[: _USERS_NAMED + 1])
+        seen = scope.seen(request.user, standing_on(shown)).order_by("created_at")[: _USERS_NAMED + 1]
+        names = [
+            _("%(name)s (in the trash)") % {"name": row.name} if row.state == "trashed" else row.name for row in seen
+        ]
         users = ", ".join(names[:_USERS_NAMED] + ["…"] * (len(names) > _USERS_NAMED)) or _("of other teams")
         sentence = _("Nothing is removed. First remove the containers that use the image (%(containers)s).")
         raise DashboardError(sentence % {"containers": users}, status=409) from error

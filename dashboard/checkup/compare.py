@@ -34,6 +34,7 @@ def look(own_job: int) -> list[gateway.Violation]:
     quiet = [row for row in rows if not any(row.container_id in key for key in keys)]
     return [
         *_containers(quiet),
+        *_trash(),
         *_places(quiet),
         *_ports(quiet),
         *_commands({row.pk for row in quiet}, keys),
@@ -68,6 +69,21 @@ def _containers(rows: list[Container]) -> Iterator[Violation]:
             problem = f"is {row.state} and runs" if runs or seen.state == gateway.State.MONITOR_LOST else ""
         else:
             problem = f"is {row.state} and nobody works on it"
+        if problem:
+            yield _untrue("container", row.short_id, problem, container_id=row.container_id)
+
+
+def _trash() -> Iterator[Violation]:
+    """What is in the trash has its files and nothing else: no program, no mount, no place in a network."""
+    for row in Container.with_trash.filter(state=ContainerState.TRASHED).select_related("trashed"):
+        seen = gateway.engine().observe(row.container_id)
+        problem = ""
+        if seen.state in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            problem = "is in the trash and runs"
+        elif not hasattr(row, "trashed"):
+            problem = "is in the trash and nobody knows until when"
+        elif row.endpoints.exists() or row.ports.exists():
+            problem = "is in the trash and has an address or a port"
         if problem:
             yield _untrue("container", row.short_id, problem, container_id=row.container_id)
 

@@ -19,7 +19,7 @@ def repair() -> None:
     """Each part whatever becomes of the others: what cannot be mended is found again by the look that follows."""
     parts = (
         jobs.reconcile,
-        lambda: reconcile.sweep(set(Container.objects.values_list("container_id", flat=True))),
+        lambda: reconcile.sweep(set(Container.with_trash.values_list("container_id", flat=True))),
         reconcile.reconcile,
         execreconcile.reconcile,
         execreconcile.sweep,

@@ -12,7 +12,7 @@ def known(own_job: int) -> gateway.Known:
     """Read now. `own_job`: the check's own, which does not count as work of the engine."""
     others = Job.objects.filter(queue="engine", state__in=LIVE_STATES).exclude(pk=own_job)
     return gateway.Known(
-        container_ids=frozenset(Container.objects.values_list("container_id", flat=True)),
+        container_ids=frozenset(Container.with_trash.values_list("container_id", flat=True)),
         store=stored(),
         is_quiet=not others.exists(),
     )

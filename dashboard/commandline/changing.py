@@ -68,7 +68,7 @@ async def kill(console: Console, request: requests.Kill) -> int:
 
 async def remove(console: Console, request: requests.Remove) -> int:
     def ask(container: Container) -> Job | None:
-        return containers.remove(container, console.user, request.force, request.volumes)
+        return containers.remove(container, console.user, request.force, request.volumes, now=request.now)
 
     return await each(console, request.names, lambda name: _act(console, name, ask))
 

@@ -27,12 +27,22 @@ from dashboard.commandline import (
     storing,
     teaming,
     transferring,
+    trashing,
 )
 from dashboard.commandline.console import Console, Interrupted
 from dashboard.core import gate
 from dashboard.core.errors import DashboardError
 from dashboard.gateway.terminal import DetachKeys
-from dashboard.grammar import UsageError, parse, policyrequests, registryrequests, requests, split_team, teamrequests
+from dashboard.grammar import (
+    UsageError,
+    liferequests,
+    parse,
+    policyrequests,
+    registryrequests,
+    requests,
+    split_team,
+    teamrequests,
+)
 from dashboard.grammar.errors import PROGRAM
 from dashboard.jobs.services import JobFailed
 from dashboard.teams import scope
@@ -74,6 +84,14 @@ RUNNERS: dict[type[requests.Request], Runner] = {
     requests.Pause: changing.pause,
     requests.Unpause: changing.unpause,
     requests.Update: changing.update,
+    liferequests.TrashList: trashing.listing,
+    liferequests.TrashRestore: trashing.restore,
+    liferequests.TrashRemove: trashing.remove,
+    liferequests.TrashEmpty: trashing.empty,
+    liferequests.LifeShow: trashing.show_rules,
+    liferequests.LifeSet: trashing.change_rules,
+    liferequests.Extend: trashing.extend,
+    liferequests.Keep: trashing.keep,
     requests.ContainerPrune: pruning.containers_prune,
     requests.RemoveImages: changing.remove_images,
     requests.Wait: changing.wait,

@@ -13,6 +13,7 @@ from dashboard.containers import services as containers
 from dashboard.containers.models import Container
 from dashboard.core.errors import DashboardError
 from dashboard.grammar import human_size, requests
+from dashboard.jobs.models import Job
 from dashboard.networks import services as networks
 from dashboard.networks.models import Network
 from dashboard.volumes import services as volumes
@@ -92,6 +93,11 @@ async def networks_prune(console: Console, request: requests.NetworkPrune) -> in
     return await _remove_all(console, found, "Networks", remove, takes_space=False)
 
 
+def _remove_now(container: Container, console: Console) -> Job | None:
+    """Who prunes wants the space."""
+    return containers.remove(container, console.user, now=True)
+
+
 async def containers_prune(console: Console, request: requests.ContainerPrune) -> int:
     found = await console.call(containers.prunable, console.user, request.filters, now_ns=time.time_ns())
     if not request.force:
@@ -102,7 +108,7 @@ async def containers_prune(console: Console, request: requests.ContainerPrune) -
     async def remove(container: Container) -> tuple[str, int] | None:
         if not await console.call(containers.is_down, container):
             return None  # somebody has started it since
-        await finished(console, await console.call(containers.remove, container, console.user))
+        await finished(console, await console.call(_remove_now, container, console))
         return container.container_id, sizes.get(container.container_id, 0)
 
     return await _remove_all(console, found, "Containers", remove)

@@ -15,11 +15,13 @@ class ContainersConfig(AppConfig):
             figures,
             handlers,
             healthprobes,
+            lifeticks,
             networkhandlers,
             operationhandlers,
             reconcile,
             restartticks,
             runticks,
+            trashhandlers,
             usage,
         )
 

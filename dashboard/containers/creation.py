@@ -17,7 +17,7 @@ from dashboard.audit import services as audit
 from dashboard.catalog.lookup import names_of
 from dashboard.catalog.models import Image
 from dashboard.catalog.services import find_image
-from dashboard.containers import enginerequest, happenings, mounting, networking, ports, runrules, usage
+from dashboard.containers import enginerequest, happenings, lifelimits, mounting, networking, ports, runrules, usage
 from dashboard.containers.healthcheck import LEAST_INTERVAL_MS
 from dashboard.containers.models import Container, IdMode
 from dashboard.containers.restartpolicy import RestartPolicy
@@ -62,6 +62,7 @@ def create(user: Requester, options: ContainerOptions) -> Container:
     require(user, Permission.CONTAINER_RUN)
     team_id = scope.owning(user)
     refuse_impossible(options, user)
+    lifelimits.refuse_longer(user, options.to_json(), team_id)
     options = _with_layer_size(options)
     image = find_image(options.image, user)
     imagepolicy.refuse_run(team_id, options.image, names_of(image, user))

@@ -16,6 +16,7 @@ from dashboard.grammar.mounts import volume as read_volume
 from dashboard.grammar.netvalues import is_network_name
 from dashboard.grammar.ports import read_publish
 from dashboard.grammar.runvalues import read_label_text
+from dashboard.grammar.spans import read_span
 from dashboard.grammar.values import is_container_name, read_cpus, read_size
 
 _OURS = {
@@ -74,6 +75,13 @@ class LimitsForm(forms.Form):
             raise forms.ValidationError(_("A number, for example 1.5.")) from error
 
 
+def _length(text: str) -> int | None:
+    try:
+        return read_span(text) if text else None
+    except ValueRefused as error:
+        raise forms.ValidationError(_("Lengths of time are written as 90m, 8h or 1d12h.")) from error
+
+
 class RunForm(LimitsForm):
     image = forms.CharField(label=gettext_lazy("Image"), max_length=600)
     command = forms.CharField(label=gettext_lazy("Command"), required=False, max_length=4000)
@@ -88,6 +96,8 @@ class RunForm(LimitsForm):
     storage = forms.CharField(label=gettext_lazy("Size of its layer"), required=False, max_length=20)
     network = forms.CharField(label=gettext_lazy("Network"), required=False, max_length=128)
     restart = forms.ChoiceField(label=gettext_lazy("Start again when it ends"), required=False, choices=_RESTARTS)
+    expire = forms.CharField(label=gettext_lazy("Stopped after"), required=False, max_length=20)
+    idle_stop = forms.CharField(label=gettext_lazy("Stopped when unused for"), required=False, max_length=20)
     labels = forms.CharField(label=gettext_lazy("Labels"), required=False, max_length=4000)
     read_only = forms.BooleanField(label=gettext_lazy("Root file system read only (--read-only)"), required=False)
     publish = forms.CharField(label=gettext_lazy("Ports (-p)"), required=False, max_length=2000)
@@ -108,6 +118,12 @@ class RunForm(LimitsForm):
 
     def clean_storage(self) -> int | None:
         return _size(self.cleaned_data["storage"])
+
+    def clean_expire(self) -> int | None:
+        return _length(self.cleaned_data["expire"])
+
+    def clean_idle_stop(self) -> int | None:
+        return _length(self.cleaned_data["idle_stop"])
 
     def clean(self) -> None:
         for source, target, is_read_only in self.volume_rows:
@@ -204,6 +220,8 @@ class RunForm(LimitsForm):
             networks=(said["network"],) if said.get("network") else (),
             storage_bytes=said.get("storage"),
             restart=said.get("restart") or "",
+            expire_s=said.get("expire"),
+            idle_stop_s=said.get("idle_stop"),
             labels=said.get("labels") or (),
             read_only=bool(said.get("read_only")),
         )

@@ -12,10 +12,20 @@ from django.db import close_old_connections, transaction
 from django.utils import timezone
 
 from dashboard import gateway
-from dashboard.containers import enginerequest, happenings, lifecycle, mounting, networking, ports, runrules, states
+from dashboard.containers import (
+    enginerequest,
+    happenings,
+    lifecycle,
+    mounting,
+    networking,
+    ports,
+    runrules,
+    states,
+    trash,
+)
 from dashboard.containers.ids import give_ids
 from dashboard.containers.limits import asked
-from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode
+from dashboard.containers.models import STOP_TIMEOUT_S, Container, ContainerState, IdMode, Trashed
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission
 from dashboard.grammar import ContainerOptions
@@ -270,7 +280,7 @@ def restart_container(context: JobContext) -> object:
     return {}
 
 
-def _end_and_remove(container: Container) -> None:
+def end_and_remove(container: Container) -> None:
     """A start that was under way may succeed in between: then it is ended once more.
 
     Raises:
@@ -297,23 +307,49 @@ def remove_container(context: JobContext) -> object:
         return {}
     if container.state != ContainerState.REMOVING:
         return {}
+    if Trashed.objects.filter(container=container).exists():
+        _end_into_trash(container)
+        return {}
     try:
-        _end_and_remove(container)
+        end_and_remove(container)
     except (gateway.EngineError, OSError) as error:  # whatever it is: it must be possible to try again
         among = [ContainerState.REMOVING]
         states.change(container, among=among, to=ContainerState.DEAD, error=f"It could not be removed: {error}")
         raise
-    left = mounting.let_go(container, anonymous=bool(context.params.get("volumes")))
+    forget(container, anonymous=bool(context.params.get("volumes")), action="destroy")
+    return {}
+
+
+def _end_into_trash(container: Container) -> None:
+    """It ran when it was removed: what it wrote stays. A start that was under way may succeed in between."""
+    container_id, engine = container.container_id, gateway.engine()
+    for _again in range(3):
+        if engine.observe(container_id).state not in {gateway.State.RUNNING, gateway.State.MONITOR_LOST}:
+            break
+        engine.stop(container_id, 0, "KILL")
+        happenings.died(container, engine.observe(container_id).exit)
+    engine.release(container_id)
+    ended = engine.observe(container_id).exit
+    fields = {} if ended is None else {"exit_code": ended.code, "finished_at": ended.finished_at}
+    with transaction.atomic():
+        if states.change(
+            container, among=[ContainerState.REMOVING], to=ContainerState.TRASHED, pid=None, error="", **fields
+        ):
+            trash.settle(container)
+
+
+def forget(container: Container, *, anonymous: bool, action: str) -> None:
+    """The engine has nothing of it any more: its row goes, and what was its alone."""
+    left = mounting.let_go(container, anonymous=anonymous)
     states.announce(container, state="removed")
     with transaction.atomic():
-        happenings.tell(container, "destroy")
+        happenings.tell(container, action)
         container.delete()
     for volume in left:
         try:
             remove_now(volume)
         except gateway.EngineError as error:  # the container is gone all the same, and so may the next volume be
             log.warning("the volume %s stays: %s", volume.name, error)
-    return {}
 
 
 @handler(lifecycle.MEASURE, queue="engine", permission=Permission.CONTAINER_VIEW, retries=0)

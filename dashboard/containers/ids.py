@@ -19,7 +19,7 @@ def give_ids(container: Container) -> None:
     """
     if container.id_mode == IdMode.HOST:
         return
-    others = Container.objects.exclude(pk=container.pk).values_list("first_id", flat=True)
+    others = Container.with_trash.exclude(pk=container.pk).values_list("first_id", flat=True)
     for _attempt in range(ATTEMPTS):
         given = gateway.engine().choose_ids({first_id for first_id in others.all() if first_id is not None})
         mode = IdMode.SHARED if given.is_shared else IdMode.OWN

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from dashboard import gateway
-from dashboard.containers import health, mounting, networking, ports, states
+from dashboard.containers import health, lifelimits, mounting, networking, ports, states
 from dashboard.containers.creation import effective_command
 from dashboard.containers.enginerequest import access_of, labels_of
 from dashboard.containers.limits import limits_in_force
@@ -270,6 +270,7 @@ def inspect(container: Container) -> dict[str, Any]:
         "Mounts": mounting.shapes(container, options),
         "Config": _config(container, options),
         "NetworkSettings": {"Ports": _ports(container), **networking.shapes(container)},
+        **lifelimits.shape(container),
     }
 
 
@@ -281,6 +282,12 @@ def _health(container: Container) -> str:
     """Empty for one that is asked nothing, or does not run."""
     row = health.of(container)
     return str(row.status) if row is not None and container.state in states.RUNS else ""
+
+
+def _ends_at(container: Container) -> datetime | None:
+    """Of one that runs and is near its end."""
+    life = getattr(container, "life", None)
+    return life.ends_at if life is not None and container.state in states.RUNS else None
 
 
 def has_labels(container: Container, values: list[str]) -> bool:
@@ -308,6 +315,7 @@ def container_line(container: Container, written_bytes: int | None) -> Container
         exit_code=container.exit_code,
         image_bytes=container.image.size_bytes,
         health=_health(container),
+        ends_at=_ends_at(container),
         labels=",".join(f"{key}={value}" for key, value in sorted(_labels(container).items())),
         written_bytes=written_bytes,
         ports=shown_ports(ports.shown(container)),

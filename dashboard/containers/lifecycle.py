@@ -11,8 +11,8 @@ from signal import SIGKILL, SIGTERM
 from django.db import transaction
 from django.utils import timezone
 
-from dashboard.containers import ports, restarts, states, usage
-from dashboard.containers.models import Container, ContainerState
+from dashboard.containers import ports, restarts, states, trash, usage
+from dashboard.containers.models import Container, ContainerState, Trashed
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, Requester, require
 from dashboard.grammar.values import signal_number
@@ -44,6 +44,7 @@ def _submit(kind: str, container: Container, user: Requester, **params: object) 
 
 def _refuse_state(container: Container) -> DashboardError:
     words = {
+        ContainerState.TRASHED: f"No such container: {container.name}",
         ContainerState.REMOVING: f"removal of container {container.name} is already in progress",
         ContainerState.DEAD: f"container {container.name} is dead and can only be removed",
         ContainerState.STOPPING: f"container {container.name} is being stopped",
@@ -143,12 +144,14 @@ def stop(container: Container, user: Requester, timeout_s: int | None = None, si
         return _submit(STOP, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
-def stop_by_berth(container: Container, why: str) -> None:
-    """No person asks for it: a quota has run out. It stays stopped until somebody starts it; its row says why."""
+def stop_by_berth(container: Container, why: str) -> bool:
+    """No person asks for it: a quota or a life span has run out. It stays stopped until somebody starts it; its row says why."""
     restarts.stop_by_hand(container)
     with transaction.atomic():
         if states.change(container, among=states.STEADY, to=ContainerState.STOPPING):
             _submit(STOP, container, None, timeout_s=_seconds(container, None), signal="", why=why)
+            return True
+    return False
 
 
 def _stop_by_hand(container: Container) -> bool:
@@ -192,15 +195,17 @@ def restart(container: Container, user: Requester, timeout_s: int | None = None,
     require(user, Permission.CONTAINER_OPERATE, container)
     _signal(signal)
     container.refresh_from_db()
-    if container.state in {ContainerState.REMOVING, ContainerState.DEAD}:
+    if container.state in {ContainerState.REMOVING, ContainerState.DEAD, ContainerState.TRASHED}:
         raise _refuse_state(container)
     _stop_by_hand(container)
     return _submit(RESTART, container, user, timeout_s=_seconds(container, timeout_s), signal=signal)
 
 
-def remove(container: Container, user: Requester, force: bool = False, volumes: bool = False) -> Job:
+def remove(
+    container: Container, user: Requester, force: bool = False, volumes: bool = False, *, now: bool = False
+) -> Job | None:
     """Remove it with its writable layer and its log; with `force` also while it runs; with `volumes` also its anonymous
-    volumes.
+    volumes. Into the trash, from which it can come back, unless `now` or where the team keeps none; None: it is there.
 
     Raises:
         DashboardError: it runs and `force` is not set, or its removal is under way (409).
@@ -213,9 +218,17 @@ def remove(container: Container, user: Requester, force: bool = False, volumes: 
             "stop the container before removing or force remove"
         )
         raise DashboardError(msg, status=409)
-    among = [*states.DOWN, *(states.UP if force else ())]
     with transaction.atomic():
+        Container.objects.select_for_update().filter(pk=container.pk).first()  # one state until the end of this
+        kept_s = 0 if now else trash.seconds_for(container)
+        if kept_s and states.change(container, among=trash.KEPT, to=ContainerState.TRASHED, restart_at=None):
+            trash.enter(container, user, seconds=kept_s, volumes=volumes)
+            return None
+        among = [*states.DOWN, *(states.UP if force else ())]
+        is_up = container.state in states.UP
         if states.change(container, among=among, to=ContainerState.REMOVING, restart_at=None):
+            if kept_s and is_up:
+                trash.enter(container, user, seconds=kept_s, volumes=volumes)
             return _submit(REMOVE, container, user, volumes=volumes)
     if container.state == ContainerState.PAUSED:
         msg = f'cannot remove container "/{container.name}": container is paused and must be unpaused first'
@@ -264,7 +277,9 @@ def remove_if_due(container: Container) -> Job | None:
 
 def resubmit_removal(container: Container) -> Job:
     """Its job was lost; the key keeps two from running."""
-    return _submit(REMOVE, container, container.owner, volumes=container.auto_remove)
+    kept = Trashed.objects.filter(container=container).select_related("remover").first()
+    asker = container.owner if kept is None else kept.remover
+    return _submit(REMOVE, container, asker, volumes=container.auto_remove)
 
 
 def wait_exit(container: Container, timeout_s: float | None = None) -> Container | None:

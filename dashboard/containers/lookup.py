@@ -22,7 +22,7 @@ class NoSuchContainer(DashboardError):
 def containers_for(user: Requester) -> QuerySet[Container]:
     """The current team's containers, newest first."""
     require(user, Permission.CONTAINER_VIEW)
-    rows = scope.here(user, Container.objects.select_related("image", "owner", "health")).prefetch_related(
+    rows = scope.here(user, Container.objects.select_related("image", "owner", "health", "life")).prefetch_related(
         "ports", "volume_uses__volume", "endpoints__network"
     )
     return rows.order_by("-created_at", "-pk")

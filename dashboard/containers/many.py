@@ -38,6 +38,7 @@ ACTIONS = {
 @dataclass(slots=True)
 class Outcome:
     done: list[str] = field(default_factory=list)  # names
+    asked: list[Container] = field(default_factory=list)  # all that were not refused at once
     going_on: list[str] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
 
@@ -60,10 +61,17 @@ def act(action: Action, ids: Iterable[str], user: Requester) -> Outcome:
             continue
         try:
             asked.append((found, action.ask(found, user)))
+            outcome_of_all.asked.append(found)
         except DashboardError as error:
             outcome_of_all.refused.append(Refusal(container_id, found.name, str(error)))
     _wait(asked, outcome_of_all)
     return outcome_of_all
+
+
+def wait_for(job: Job | None, timeout_s: float) -> None:
+    """Say at once why something failed; what takes longer goes on and is seen in the list and in Activity."""
+    if job is not None:
+        outcome(job, timeout_s)
 
 
 def _wait(asked: Iterable[tuple[Container, Job | None]], into: Outcome) -> None:

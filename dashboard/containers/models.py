@@ -32,6 +32,7 @@ class ContainerState(models.TextChoices):
     EXITED = "exited"
     REMOVING = "removing"
     DEAD = "dead"  # could not be cleaned up; can only be removed
+    TRASHED = "trashed"  # removed, and can be brought back until it goes for ever (ADR 29)
 
 
 class IdMode(models.TextChoices):
@@ -61,7 +62,7 @@ class Process(Timestamped):
 
     def move(self, *, among: Sequence[str], to: str, **fields: Any) -> bool:  # Any: the row's own fields
         """To state `to` if it is in one of the states `among`; False leaves it as it was. It is read again either way."""
-        rows = type(self)._default_manager.filter(pk=self.pk, state__in=among)
+        rows = type(self)._base_manager.filter(pk=self.pk, state__in=among)
         changed = bool(rows.update(state=to, updated_at=timezone.now(), **fields))
         try:
             self.refresh_from_db()
@@ -70,7 +71,17 @@ class Process(Timestamped):
         return changed
 
 
+class Present(models.Manager["Container"]):
+    """All but what is in the trash, which for every page, command and loop is not there."""
+
+    def get_queryset(self) -> models.QuerySet[Container]:
+        return super().get_queryset().exclude(state=ContainerState.TRASHED)
+
+
 class Container(Process):
+    objects = Present()
+    with_trash = models.Manager["Container"]()
+
     container_id = models.CharField(max_length=64, unique=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="containers", default=main_team_id)
     name = models.CharField(max_length=128)
@@ -94,7 +105,9 @@ class Container(Process):
     class Meta:
         ordering: ClassVar = ["-created_at"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["team", "name"], name="container_name_once"),
+            models.UniqueConstraint(
+                fields=["team", "name"], condition=~models.Q(state="trashed"), name="container_name_once"
+            ),
             models.UniqueConstraint(fields=["first_id"], condition=models.Q(id_mode=IdMode.OWN), name="ids_once"),
         ]
 
@@ -126,6 +139,57 @@ class Container(Process):
         """In its first network."""
         first = min(self.endpoints.all(), key=lambda one: (one.position, one.pk), default=None)
         return None if first is None else first.address
+
+
+class Trashed(models.Model):
+    """A container that was removed and can be brought back: on its way into the trash (REMOVING), or in it (TRASHED)."""
+
+    container = models.OneToOneField(Container, on_delete=models.CASCADE, related_name="trashed")
+    remover = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
+    removed_at = models.DateTimeField()
+    due_at = models.DateTimeField(db_index=True)  # then it goes for ever
+    volumes = models.BooleanField(default=False)  # its anonymous volumes go with it (`rm -v`)
+    places = models.JSONField(default=list)  # the networks that it was in: `trash.Place`
+    size_bytes = models.BigIntegerField(null=True)  # of its writable layer; None: not measured yet
+    is_going = models.BooleanField(default=False)  # somebody or the clock has asked for its end
+
+    class Meta:
+        ordering: ClassVar = ["-removed_at", "-pk"]
+
+    def __str__(self) -> str:
+        return f"{self.container_id} until {self.due_at}"
+
+
+class LifeRules(models.Model):
+    """How long a team's containers live, and stay in its trash. All in seconds; None: never, or the server's default."""
+
+    team = models.OneToOneField(Team, on_delete=models.CASCADE, related_name="life_rules")
+    expiry_s = models.PositiveIntegerField(null=True)
+    idle_s = models.PositiveIntegerField(null=True)
+    warning_s = models.PositiveIntegerField(default=15 * 60)
+    extension_s = models.PositiveIntegerField(default=3600)  # the longest of one
+    extensions = models.PositiveIntegerField(default=3)  # of one run
+    trash_s = models.PositiveIntegerField(null=True)
+
+    def __str__(self) -> str:
+        return f"life rules of {self.team_id}"
+
+
+class LifeSpan(models.Model):
+    """Of a container's current run, or of its last: when it began, when it was last used, how it was prolonged."""
+
+    container = models.OneToOneField(Container, on_delete=models.CASCADE, related_name="life")
+    began_at = models.DateTimeField()
+    used_at = models.DateTimeField()
+    prolonged_s = models.PositiveIntegerField(default=0)
+    extensions = models.PositiveIntegerField(default=0)
+    warned_at = models.DateTimeField(null=True, blank=True)
+    warned_of = models.CharField(max_length=8, blank=True, default="")  # `lifespans.Cause`
+    ends_at = models.DateTimeField(null=True, blank=True)  # as it was warned
+    is_over = models.BooleanField(default=False)  # Berth has stopped it; nothing but a person starts it again
+
+    def __str__(self) -> str:
+        return f"{self.container_id} from {self.began_at}"
 
 
 class Endpoint(models.Model):

@@ -17,7 +17,7 @@ from dashboard.quotas.kinds import KINDS as QUOTAS
 from dashboard.teams.models import Team
 from dashboard.volumes.models import Volume
 
-KINDS = (("containers", Container), ("volumes", Volume), ("networks", Network))
+KINDS = (("containers", Container.with_trash), ("volumes", Volume.objects), ("networks", Network.objects))
 
 
 def transfer(user: Requester, team: Team, giver: User, taker: User) -> dict[str, int]:
@@ -33,8 +33,8 @@ def transfer(user: Requester, team: Team, giver: User, taker: User) -> dict[str,
         raise DashboardError(_("%(name)s is not in the team %(team)s.") % {"name": taker.username, "team": team.slug})
     with transaction.atomic():
         moved = {
-            name: model.objects.filter(team=team, owner=giver).update(owner=taker) if giver.pk != taker.pk else 0
-            for name, model in KINDS
+            name: rows.filter(team=team, owner=giver).update(owner=taker) if giver.pk != taker.pk else 0
+            for name, rows in KINDS
         }
         if any(moved.values()):
             quotas.hold(team.pk, taker.pk, dict.fromkeys(QUOTAS, 0))

@@ -9,7 +9,7 @@
                       ended                         EXITED with its code, or unknown                   (F17, F18, F40)
                       monitor lost                  ended by us, EXITED, code unknown                  (F16)
                       nothing there                 EXITED, unknown
-    REMOVING          no job alive                  asked again                                        (F20)
+    REMOVING          no job alive                  asked again: into the trash, or for ever           (F20)
     CREATED, EXITED   running                       RUNNING, watched (the row was written by an older backup)
     (no row)          anything                      left alone, reported                               (F25)
 
@@ -48,7 +48,7 @@ def reconcile() -> None:
     global _round  # noqa: PLW0603 - one clock thread per process counts its rounds
     rows = list(Container.objects.select_related("image"))
     if _round % SWEEP_EVERY == 0:
-        sweep({row.container_id for row in rows})
+        sweep(set(Container.with_trash.values_list("container_id", flat=True)))
     _round += 1
     live = live_keys()
     for row in rows:

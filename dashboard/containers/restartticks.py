@@ -73,6 +73,7 @@ def apply_after_start() -> None:
     if marker.exists() and marker.read_text() == this_start:
         return
     stopped = Container.objects.filter(state=ContainerState.EXITED, stopped_by_hand=True).exclude(started_at=None)
+    stopped = stopped.exclude(life__is_over=True)  # whose life span has ended a person starts
     for row in stopped:
         if row.restart_policy.name == restartpolicy.ALWAYS:
             due = timezone.now() + timedelta(seconds=random.uniform(0, restarts.JITTER_S))  # noqa: S311

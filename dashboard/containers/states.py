@@ -4,6 +4,7 @@
                              │     ▲        ▲
                              └▶ PAUSED ─────┘
         any but those in between ──▶ REMOVING ──▶ (no row)          DEAD: clean-up failed
+        CREATED, EXITED, or REMOVING when it ran ──▶ TRASHED ──▶ what it was | (no row)
 
 If you add a state, look at `reconcile.py` too: it must know what is true when it finds it.
 """
@@ -18,7 +19,7 @@ from django.utils import timezone
 
 from dashboard import gateway
 from dashboard.containers import happenings, health, restarts
-from dashboard.containers.models import Container, ContainerState, PublishedPort, Run
+from dashboard.containers.models import Container, ContainerState, LifeSpan, PublishedPort, Run
 from dashboard.core.events import publish
 
 UP = (ContainerState.STARTING, ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.STOPPING)
@@ -47,7 +48,7 @@ def change(container: Container, *, among: Sequence[str], to: str, **fields: Any
     asked nothing.
     """
     with transaction.atomic():
-        locked = Container.objects.select_for_update().filter(pk=container.pk)
+        locked = Container.with_trash.select_for_update().filter(pk=container.pk)
         before = locked.values_list("state", flat=True).first()
         changed = container.move(among=among, to=to, **fields)
         if changed and to in (*DOWN, ContainerState.REMOVING):
@@ -69,6 +70,11 @@ def _begun(container: Container) -> None:
     """A run, which counts for whose the container is now."""
     whose = {"team_id": container.team_id, "owner_id": container.owner_id, "began_at": container.started_at}
     Run.objects.update_or_create(container_id=container.container_id, ended_at=None, defaults=whose)
+    life = {"began_at": container.started_at, "used_at": container.started_at}
+    fresh = {"prolonged_s": 0, "extensions": 0, "warned_at": None, "warned_of": "", "ends_at": None, "is_over": False}
+    if container.restart_count and LifeSpan.objects.filter(container=container).update(used_at=container.started_at):
+        return  # by its policy: the span of the start by hand goes on, or what ends at once would live for ever
+    LifeSpan.objects.update_or_create(container=container, defaults=life | fresh)
 
 
 def running(container: Container, started: gateway.Started) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -64,8 +64,13 @@ def _ports(team_id: int | None, person_id: int | None) -> int:
     return PublishedPort.objects.filter(container__in=containers).count()
 
 
+def _has_layer() -> Q:
+    return ~Q(state=ContainerState.REMOVING) | Q(trashed__isnull=False)
+
+
 def _layer_bytes(team_id: int | None, person_id: int | None) -> int:
-    rows = counted_for(Container.objects.exclude(state=ContainerState.REMOVING), team_id, person_id)
+    """Those in the trash, too: their files are there. As containers they do not count."""
+    rows = counted_for(Container.with_trash.filter(_has_layer()), team_id, person_id)
     return sum(options.get("storage_bytes") or 0 for options in rows.values_list("options", flat=True))
 
 
@@ -115,6 +120,15 @@ def hold_new(container: Container) -> None:
         raise DashboardError(msg)
     needs = {"containers": 1} | ({"layer_bytes": size} if size else {})
     quotas.hold(container.team_id, container.owner_id, needs)
+
+
+def hold_back(container: Container) -> None:
+    """Of one that came back from the trash just now, in that transaction. Its layer has counted all the time.
+
+    Raises:
+        QuotaRefused: too many.
+    """
+    quotas.hold(container.team_id, container.owner_id, {"containers": 1})
 
 
 def needs_of(

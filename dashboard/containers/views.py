@@ -16,16 +16,28 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dashboard.catalog.listing import slabs_of
 from dashboard.catalog.services import resolve_local, shown_name, tags_here
-from dashboard.containers import figures, health, many, mounting, networkviews, services, states, usage
+from dashboard.containers import (
+    figures,
+    health,
+    lifelimits,
+    liferules,
+    many,
+    mounting,
+    networkviews,
+    services,
+    states,
+    trashviews,
+    usage,
+)
 from dashboard.containers.execs import UP
 from dashboard.containers.forms import LimitsForm, RunForm
 from dashboard.containers.limits import asked, limits_in_force
 from dashboard.containers.models import Container, ContainerState
 from dashboard.core.errors import DashboardError
-from dashboard.core.gate import Permission, require
+from dashboard.core.gate import Permission, offers, require
 from dashboard.core.many import MOST as MOST_AT_ONCE
 from dashboard.core.many import told
-from dashboard.core.render import at_address, go_to, is_htmx, page, said
+from dashboard.core.render import at_address, go_to, is_htmx, page, said, with_notice
 from dashboard.core.sentences import reason
 from dashboard.grammar import ContainerOptions, ExecOptions, to_line
 from dashboard.grammar.processes import USER_ORIENTED, Now, ProcessLine, cells, titles
@@ -52,7 +64,7 @@ _PARTS = {
 
 
 def _listed(request: HttpRequest) -> QuerySet[Container]:
-    rows = scope.here(request.user, Container.objects.select_related("image", "owner", "health"))
+    rows = scope.here(request.user, Container.objects.select_related("image", "owner", "health", "life"))
     rows = rows.prefetch_related("ports")
     if request.GET.get("state") == "running":
         waits = Q(state=ContainerState.EXITED, restart_at__isnull=False)
@@ -76,6 +88,7 @@ def containers(request: HttpRequest) -> HttpResponse:
     context = {
         "containers": _listed(request),
         "taken": taken,
+        "kept": liferules.kept_by_team(),
         "query": request.GET.get("q", ""),
         "only_running": request.GET.get("state") == "running",
         "has_any": scope.here(request.user, Container.objects.all()).exists(),
@@ -120,6 +133,9 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "probes": [*reversed(health.entries(shown))],
         "mounts": mounting.shapes(shown, options) if options else [],
         "taken": figures.newest().get(shown.container_id),
+        "kept": liferules.kept_by_team(),
+        "life": lifelimits.shown(shown),
+        "can_keep": offers(request.user, Permission.CONTAINER_KEEP, shown),
         "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),
         "jobs": scope.seen(request.user, Job.objects.filter(params__container_id=shown.container_id)).order_by(
@@ -192,7 +208,7 @@ def run(request: HttpRequest) -> HttpResponse:
     except DashboardError as error:
         return _run_refused(request, form, error, status=422)
     try:
-        _finished(services.start(made, request.user, 24, 80), timeout_s=20)
+        many.wait_for(services.start(made, request.user, 24, 80), 20)
     except DashboardError as error:
         return _run_refused(request, form, error, status=409, made=made)
     return _opened(request, made)
@@ -267,12 +283,6 @@ def run_line(request: HttpRequest) -> HttpResponse:
     )
 
 
-def _finished(job: Job | None, *, timeout_s: float) -> None:
-    """Say at once why something failed; what takes longer goes on and is seen in the list and in Activity."""
-    if job is not None:
-        outcome(job, timeout_s)
-
-
 def _answer(request: HttpRequest, *, leave: bool = False) -> HttpResponse:
     if is_htmx(request):
         return go_to(reverse("containers")) if leave else HttpResponse(status=204)
@@ -290,7 +300,7 @@ def start(request: HttpRequest, container_id: str) -> HttpResponse:
     found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
     rows = _number(request.POST.get("rows"), 24, most=1000)
     columns = _number(request.POST.get("cols") or request.POST.get("columns"), 80, most=2000)
-    _finished(services.start(found, request.user, rows, columns), timeout_s=20)
+    many.wait_for(services.start(found, request.user, rows, columns), 20)
     return _answer(request)
 
 
@@ -298,7 +308,7 @@ def _act(
     request: HttpRequest, container_id: str, action: Callable[[Container], Job | None], timeout_s: float
 ) -> HttpResponse:
     found = found_container(request, container_id, Permission.CONTAINER_OPERATE)
-    _finished(action(found), timeout_s=timeout_s)
+    many.wait_for(action(found), timeout_s)
     return _answer(request)
 
 
@@ -341,7 +351,7 @@ def update(request: HttpRequest, container_id: str) -> HttpResponse:
         raise DashboardError(msg, status=400)
     names = {"memory": "memory_bytes", "cpus": "nano_cpus", "pids": "pids_limit"}
     changes: dict[str, int | str | None] = {field: form.cleaned_data[name] for name, field in names.items()}
-    _finished(services.update(found, request.user, changes), timeout_s=15)
+    many.wait_for(services.update(found, request.user, changes), 15)
     address = reverse("container", args=[found.container_id])
     if not is_htmx(request):
         return redirect(address)
@@ -359,11 +369,12 @@ def restart(request: HttpRequest, container_id: str) -> HttpResponse:
 @require_POST
 def remove(request: HttpRequest, container_id: str) -> HttpResponse:
     found = found_container(request, container_id, Permission.CONTAINER_REMOVE)
-    force = request.POST.get("force") == "1"
-    _finished(services.remove(found, request.user, force), timeout_s=15)
-    if is_htmx(request) and not request.POST.get("leave"):
-        return said(_("%(name)s is removed.") % {"name": found.name})
-    return _answer(request, leave=True)
+    force, now = request.POST.get("force") == "1", request.POST.get("now") == "1"
+    many.wait_for(services.remove(found, request.user, force, now=now), 15)
+    if not is_htmx(request):
+        return _answer(request, leave=True)
+    answer = go_to(reverse("containers")) if request.POST.get("leave") else HttpResponse(status=204)
+    return with_notice(answer, _("%(name)s is removed.") % {"name": found.name}, undo=trashviews.undo_of([found]))
 
 
 @require_POST
@@ -375,7 +386,8 @@ def act_on_selected(request: HttpRequest) -> HttpResponse:
     if action is None or not 0 < len(chosen) <= MOST_AT_ONCE:
         raise DashboardError(_("Select something first, at most %(most)d at once.") % {"most": MOST_AT_ONCE})
     came_of_it = many.act(action, chosen, request.user)
-    return told(came_of_it.sentences(action), came_of_it.refused)
+    undo = trashviews.undo_of(came_of_it.asked) if request.POST.get("action") == "remove" else None
+    return told(came_of_it.sentences(action), came_of_it.refused, undo)
 
 
 @require_POST
@@ -404,7 +416,7 @@ def exec_end(request: HttpRequest, exec_id: str) -> HttpResponse:
     row = services.find_exec(exec_id, request.user)
     if row is None:
         raise Http404(_("This command no longer runs."))
-    _finished(services.end_exec(row, request.user), timeout_s=15)
+    many.wait_for(services.end_exec(row, request.user), 15)
     if not is_htmx(request) and request.accepts("text/html"):
         return redirect("container", row.container.container_id)
     return _answer(request)

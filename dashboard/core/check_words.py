@@ -103,6 +103,9 @@ PROBLEMS: Final = (
     gettext_noop("is {state} and nobody works on it"),
     gettext_noop("runs and nobody watches for its end"),
     gettext_noop("is not in the networks that it should be in"),
+    gettext_noop("is in the trash and runs"),
+    gettext_noop("is in the trash and nobody knows until when"),
+    gettext_noop("is in the trash and has an address or a port"),
     gettext_noop("has not the ports of the host that it should have"),
     gettext_noop("are kept though it does not run"),
 )

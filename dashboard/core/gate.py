@@ -33,6 +33,7 @@ class Permission(StrEnum):
     CONTAINER_EXEC = "container.exec"  # run a further command in it, and end one
     CONTAINER_COPY = "container.copy"  # files into it and out of it
     CONTAINER_REMOVE = "container.remove"
+    CONTAINER_KEEP = "container.keep"  # have one go on although nobody uses it
     PORT_PUBLISH = "port.publish"
     PORT_LOW = "port.low"  # publish on a port of the host below 1024
     HOST_PATH = "host.path"  # have a folder of the host in a container; which ones, the host's administrator says

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from django.http import JsonResponse
 
+from dashboard.core.render import Undo
 from dashboard.core.sentences import translated
 
 MOST = 200
@@ -27,7 +28,10 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(found[:_NAMED]) + (f" +{more}" if more > 0 else "")
 
 
-def told(sentences: Iterable[str], refused: Iterable[Refusal]) -> JsonResponse:
+def told(sentences: Iterable[str], refused: Iterable[Refusal], undo: Undo | None = None) -> JsonResponse:
     """For `ui/selection.ts`, which keeps what was refused selected. 200 even if everything was: each says why."""
     rows = [{"key": one.key, "name": one.name, "why": translated(one.why)} for one in refused]
-    return JsonResponse({"said": " ".join(filter(None, sentences)), "refused": rows})
+    document: dict[str, object] = {"said": " ".join(filter(None, sentences)), "refused": rows}
+    if undo is not None:
+        document["undo"] = undo.shape()
+    return JsonResponse(document)

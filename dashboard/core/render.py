@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
@@ -41,10 +42,30 @@ def at_address(response: HttpResponse, request: HttpRequest) -> HttpResponse:
     return response
 
 
-def said(message: str, *, tone: str = "success", status: int = 204) -> HttpResponse:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """What a notice offers beside its sentence: `keys` are posted to `path` as `key`."""
+
+    path: str
+    label: str
+    keys: tuple[str, ...] = ()
+
+    def shape(self) -> dict[str, object]:
+        return {"path": self.path, "label": self.label, "keys": list(self.keys)}
+
+
+def said(message: str, *, tone: str = "success", status: int = 204, undo: Undo | None = None) -> HttpResponse:
     """Nothing to swap, one sentence to show: `app.js` turns the HX-Trigger header into a notice."""
-    response = HttpResponse(status=status)
-    response["HX-Trigger"] = json.dumps({"toast": {"message": message, "tone": tone}})
+    return with_notice(HttpResponse(status=status), message, tone=tone, undo=undo)
+
+
+def with_notice(
+    response: HttpResponse, message: str, *, tone: str = "success", undo: Undo | None = None
+) -> HttpResponse:
+    notice: dict[str, object] = {"message": message, "tone": tone}
+    if undo is not None:
+        notice["undo"] = undo.shape()
+    response["HX-Trigger"] = json.dumps({"toast": notice})
     return response
 
 

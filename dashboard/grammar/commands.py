@@ -273,10 +273,13 @@ COMMANDS: tuple[Command, ...] = (
         name="rm",
         usage="[OPTIONS] CONTAINER [CONTAINER...]",
         about="Remove one or more containers",
-        build=lambda v, w: requests.Remove(names=w, force=v.get("force", False), volumes=v.get("volumes", False)),
+        build=lambda v, w: requests.Remove(
+            names=w, force=v.get("force", False), volumes=v.get("volumes", False), now=v.get("now", False)
+        ),
         flags=(
             switch("force", "f", "Force the removal of a running container (uses SIGKILL)"),
             Flag(name="link", short="l", kind="", refused="there are no links; disconnect it from the network"),
+            switch("now", text="Remove it for ever, not into the trash (berth trash)"),
             switch("volumes", "v", "Remove anonymous volumes associated with the container"),
         ),
         least=1,

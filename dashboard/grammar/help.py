@@ -50,6 +50,7 @@ def program_help() -> str:
             "Management Commands:",
             "  container   Manage containers",
             "  image       Manage images",
+            "  life        Manage how long containers live",
             "  network     Manage networks",
             "  policy      Manage what containers of a team may be",
             "  quota       Manage what teams and people may use",
@@ -57,6 +58,7 @@ def program_help() -> str:
             "  system      Manage Berth",
             "  team        Manage teams",
             "  token       Manage access tokens",
+            "  trash       Manage removed containers",
             "  user        Manage users",
             "  volume      Manage volumes",
             "",
@@ -73,6 +75,13 @@ def program_help() -> str:
     )
 
 
+_MANAGED = {
+    "system": "Manage Berth",
+    "life": "Manage how long containers live",
+    "trash": "Manage removed containers, which can be brought back for a while",
+}
+
+
 def group_help(group: str, verbs: Mapping[str, Command]) -> str:
     """Each command once, by its first spelling."""
     shown: list[tuple[str, str]] = []
@@ -85,7 +94,7 @@ def group_help(group: str, verbs: Mapping[str, Command]) -> str:
         [
             f"Usage:  {PROGRAM} {group} COMMAND",
             "",
-            "Manage Berth" if group == "system" else f"Manage {group}s",
+            _MANAGED.get(group, f"Manage {group}s"),
             "",
             "Commands:",
             *(f"  {verb:<10}  {about}" for verb, about in sorted(shown)),

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dashboard.grammar.requests import Images, Ps
 from dashboard.grammar.tables import Row, ellipsis, render_table
@@ -76,6 +76,7 @@ class ContainerLine:
     exit_code: int | None
     image_bytes: int
     labels: str = ""
+    ends_at: datetime | None = None  # it is stopped then, as somebody has been warned
     health: str = ""  # starting, healthy, unhealthy
     written_bytes: int | None = None  # None: not counted
     ports: str = ""
@@ -115,14 +116,21 @@ def render_images(request: Images, lines: Sequence[ImageLine], *, now: datetime)
 def status(line: ContainerLine, now: datetime) -> str:
     """`Up 3 minutes`, `Exited (0) 5 minutes ago`."""
     if line.state == "running" and line.started_at is not None:
-        return f"Up {human_duration(now - line.started_at)}{_HEALTH.get(line.health, '')}"
+        return f"Up {human_duration(now - line.started_at)}{_HEALTH.get(line.health, '')}{_ending(line, now)}"
     if line.state == "paused" and line.started_at is not None:
-        return f"Up {human_duration(now - line.started_at)} (Paused)"
+        return f"Up {human_duration(now - line.started_at)} (Paused){_ending(line, now)}"
     if line.state in {"exited", "restarting"} and line.finished_at is not None:
         code = "unknown" if line.exit_code is None else line.exit_code
         return f"{line.state.capitalize()} ({code}) {ago(line.finished_at, now)}"
     words = {"removing": "Removal In Progress", "dead": "Dead", "running": "Up", "exited": "Exited (unknown)"}
     return words.get(line.state, "Created")
+
+
+def _ending(line: ContainerLine, now: datetime) -> str:
+    """Of one whose life span is near its end."""
+    if line.ends_at is None:
+        return ""
+    return f" (stops in {human_duration(max(line.ends_at - now, timedelta(0)))})"
 
 
 def container_size(line: ContainerLine) -> str:

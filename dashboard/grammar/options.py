@@ -11,6 +11,7 @@ from dashboard.grammar.hostflags import quota_of
 from dashboard.grammar.limitvalues import write_swap
 from dashboard.grammar.netvalues import NetworkChoice, choices
 from dashboard.grammar.runvalues import write_duration
+from dashboard.grammar.spans import write_span
 from dashboard.grammar.values import write_cpus, write_size
 
 
@@ -82,6 +83,9 @@ class ContainerOptions(Stored):
     shm_bytes: int | None = None
     stop_signal: str = ""
     stop_timeout_s: int | None = None
+    expire_s: int | None = None  # after its start; the three are Berth's own
+    idle_stop_s: int | None = None
+    keep: bool = False  # not stopped when nobody uses it
     health_cmd: str = ""
     health_interval_ms: int | None = None
     health_timeout_ms: int | None = None
@@ -144,7 +148,9 @@ def _switches(options: ContainerOptions) -> list[str]:
         (options.publish_all, "-P"),
         (options.init, "--init"),
         (options.read_only, "--read-only"),
+        (options.keep, "--keep"),
         (options.no_healthcheck, "--no-healthcheck"),
+        (options.keep, "--keep"),
         (options.privileged, "--privileged"),
     )
     return [word for is_set, word in table if is_set]
@@ -211,6 +217,8 @@ def _singles(options: ContainerOptions) -> list[tuple[str, str | None]]:
         ("--restart", options.restart or None),
         ("--stop-signal", options.stop_signal or None),
         ("--stop-timeout", _number(options.stop_timeout_s)),
+        ("--expire", None if options.expire_s is None else write_span(options.expire_s)),
+        ("--idle-stop", None if options.idle_stop_s is None else write_span(options.idle_stop_s)),
         ("--cpu-shares", _number(options.cpu_shares)),
         ("--cpuset-cpus", options.cpuset_cpus or None),
         ("--cpuset-mems", options.cpuset_mems or None),

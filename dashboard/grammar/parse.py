@@ -5,7 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from dashboard.grammar import networks, policies, quotas, registries, requests, system, teams, tokens, volumes
+from dashboard.grammar import (
+    life,
+    networks,
+    policies,
+    quotas,
+    registries,
+    requests,
+    system,
+    teams,
+    tokens,
+    trash,
+    volumes,
+)
 from dashboard.grammar.commands import Command
 from dashboard.grammar.errors import EXIT_ARGUMENTS, PROGRAM, UsageError
 from dashboard.grammar.flags import FlagSet
@@ -26,11 +38,15 @@ GROUPS: dict[str, dict[str, str]] = {
     "image": {"ls": "images", "list": "images", "rm": "rmi", "remove": "rmi", "pull": "pull", "inspect": "inspect"},
 }
 VERBS: dict[str, dict[str, Command]] = {
-    "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()} | {"prune": PRUNE},
+    "container": {verb: BY_NAME[name] for verb, name in GROUPS["container"].items()}
+    | {"prune": PRUNE}
+    | life.CONTAINER_VERBS,
     "image": {verb: BY_NAME[name] for verb, name in GROUPS["image"].items()} | registries.SHARE_BY_VERB,
     "volume": volumes.BY_VERB,
     "network": networks.BY_VERB,
     "system": system.BY_VERB,
+    "life": life.LIFE_BY_VERB,
+    "trash": trash.TRASH_BY_VERB,
     "policy": policies.POLICY_BY_VERB,
     "quota": quotas.QUOTA_BY_VERB,
     "registry": registries.BY_VERB,

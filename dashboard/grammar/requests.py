@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dashboard.grammar.liferequests import (
+    Extend,
+    Keep,
+    LifeSet,
+    LifeShow,
+    TrashEmpty,
+    TrashList,
+    TrashRemove,
+    TrashRestore,
+)
 from dashboard.grammar.options import ContainerOptions, ExecOptions
 from dashboard.grammar.policyrequests import (
     ImageAllow,
@@ -203,9 +213,12 @@ class Restart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remove:
+    """`now`: not into the trash."""
+
     names: tuple[str, ...]
     force: bool = False
     volumes: bool = False
+    now: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -421,6 +434,14 @@ Request = (
     | Unpause
     | Update
     | ContainerPrune
+    | TrashList
+    | TrashRestore
+    | TrashRemove
+    | TrashEmpty
+    | LifeShow
+    | LifeSet
+    | Extend
+    | Keep
     | Wait
     | Images
     | Pull

@@ -33,6 +33,7 @@ from dashboard.grammar.runvalues import (
     read_server,
     read_userns,
 )
+from dashboard.grammar.spans import read_span
 from dashboard.grammar.values import read_cpus, read_environment, read_size
 
 DETACH_KEYS = string("detach-keys", text="Override the key sequence for detaching a container")
@@ -97,6 +98,11 @@ CONTAINER_FLAGS = (
     Flag(name="shm-size", read=read_size, kind="bytes", help="Size of /dev/shm"),
     string("stop-signal", text="Signal to stop the container"),
     number("stop-timeout", text="Timeout (in seconds) to stop a container"),
+    Flag(name="expire", read=read_span, kind="time", help="Stop it so long after its start (2h; Berth's own)"),
+    Flag(
+        name="idle-stop", read=read_span, kind="time", help="Stop it when nobody used it for so long (30m; Berth's own)"
+    ),
+    switch("keep", text="Do not stop it when nobody uses it (Berth's own)"),
     string("entrypoint", text="Overwrite the default ENTRYPOINT of the image"),
     Flag(name="cpus", read=read_cpus, kind="decimal", help="Number of CPUs (0: the server's default)"),
     Flag(name="env", short="e", read=read_environment, kind="list", repeats=True, help="Set environment variables"),
@@ -185,7 +191,16 @@ def container_options(values: Values, words: tuple[str, ...]) -> ContainerOption
         stop_timeout_s=values.get("stop_timeout"),
         **_limits(values),
         **_access(values),
+        **_life(values),
     )
+
+
+def _life(values: Values) -> Values:
+    return {
+        "expire_s": values.get("expire"),
+        "idle_stop_s": values.get("idle_stop"),
+        "keep": values.get("keep", False),
+    }
 
 
 def _access(values: Values) -> Values:

@@ -35,6 +35,8 @@ KINDS: dict[str, tuple[str, str | Promise]] = {
     "copy_out": ("download", _("Copy files out")),
     "copy_in": ("upload", _("Copy files in")),
     "remove_container": ("trash-2", _("Remove container")),
+    "end_trashed": ("trash-2", _("Remove container for ever")),
+    "weigh_trashed": ("hard-drive", _("Measure container in the trash")),
     "measure_containers": ("hard-drive", _("Measure containers")),
     "remove_volume": ("trash-2", _("Remove volume")),
     "backup_volume": ("download", _("Back up volume")),
@@ -81,7 +83,7 @@ def listed(state: str, user: Requester) -> QuerySet[Job]:
 def rows(jobs: QuerySet[Job]) -> list[JobRow]:
     found = list(jobs)
     ids = {container_of(job) for job in found} - {""}
-    names = dict(Container.objects.filter(container_id__in=ids).values_list("container_id", "name"))
+    names = dict(Container.with_trash.filter(container_id__in=ids).values_list("container_id", "name"))
     return [row(job, names, _layers_of(found)) for job in found]
 
 

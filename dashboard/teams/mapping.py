@@ -1,4 +1,4 @@
-"""Groups of a directory and what they give here: a role in a team (ADR 31). Site administrators alone say which."""
+"""Groups of a directory and what they give here: a role in a team (ADR 32). Site administrators alone say which."""
 
 from __future__ import annotations
 

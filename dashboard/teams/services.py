@@ -73,7 +73,7 @@ def remove(user: Requester, team: Team) -> None:
             audit.record("remove-team", user, target=team.slug, team_id=team.pk)
             team.delete()
     except ProtectedError as error:
-        msg = f"The team {team.slug} still has containers, volumes or networks. Remove them first."
+        msg = f"The team {team.slug} still has containers, volumes or networks. Remove them first, from its trash too."
         raise DashboardError(msg, status=409) from error
     rights_changed(people)
 

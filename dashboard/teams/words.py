@@ -31,6 +31,7 @@ WORDS: Final = {
     Permission.CONTAINER_EXEC: _("Run commands and open shells in containers"),
     Permission.CONTAINER_COPY: _("Copy files into containers and out of them"),
     Permission.CONTAINER_REMOVE: _("Remove containers"),
+    Permission.CONTAINER_KEEP: _("Except containers from being stopped when nobody uses them"),
     Permission.PORT_PUBLISH: _("Publish ports"),
     Permission.PORT_LOW: _("Publish on ports of the host below 1024"),
     Permission.HOST_PATH: _("Use those folders of the host that its administrator allows"),

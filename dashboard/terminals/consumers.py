@@ -74,6 +74,7 @@ class TerminalConsumer(GuardedConsumer):
     _watch: int | None = None
     _log_lost_said = False
     _watching_said: tuple[str, ...] = ()
+    _end_said = ""
 
     def __init__(self, *args: Any, **options: Any) -> None:  # Channels' interface
         super().__init__(*args, **options)
@@ -340,6 +341,9 @@ class TerminalConsumer(GuardedConsumer):
         if self.facts.watching != self._watching_said and self._is_shown_who_watches:
             self._watching_said = self.facts.watching
             self._later(self.message("watching", names=list(self._watching_said)))
+        if self.facts.ends_at != self._end_said and self._is_shown_who_watches:
+            self._end_said = self.facts.ends_at
+            self._later(self.message("life", ends_at=self._end_said, cause=self.facts.ends_of))
 
     async def topic_event(self, event: dict[str, Any]) -> None:
         """Something was published about this container; the row says what."""

@@ -2,7 +2,8 @@
 
 Server, binary: `u8 stream | u32 BE segment | u64 BE offset | payload`. `stream` 1 is stdout or the TTY, 2 stderr; the
 position is the one after this frame, fit for `from=<segment>.<offset>` on the next connection; payload ≤ 32 KiB.
-Server, JSON text: hello, resize, live, skipped, taken, watching, exit, detached, notice, error (`Message`).
+Server, JSON text: hello, resize, live, skipped, taken, watching, life, exit, detached, notice, error (`Message`); watching and
+life (Berth stops it at `ends_at`; "": no longer) to pages only.
 Client, binary: input, ≤ 64 KiB a message. Client, JSON text: ack, resize, eof, detach.
 
 Flow, output: the server keeps at most 256 KiB of payload beyond the client's last `{"t":"ack","bytes":total}`.

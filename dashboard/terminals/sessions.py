@@ -16,7 +16,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from dashboard.audit import services as audit
-from dashboard.containers.models import Container, ContainerState, Exec
+from dashboard.containers.models import Container, ContainerState, Exec, LifeSpan
 from dashboard.core.events import publish
 from dashboard.terminals.models import StreamSession
 
@@ -50,6 +50,8 @@ class Facts:
     error: str
     exec_id: str = ""
     title: str = ""
+    ends_at: str = ""  # when Berth stops it, where somebody has been warned of that
+    ends_of: str = ""  # `lifelimits.Cause`
     watching: tuple[str, ...] = ()  # names of the people who have it open, each once
 
     @property
@@ -99,7 +101,24 @@ def facts_of(keys: Iterable[Key]) -> dict[Key, Facts]:
         commands = Exec.objects.filter(pk__in=wanted["exec"]).select_related("container")
         found += [_facts(row.container, row, exec_id=row.exec_id, title=row.command_shown) for row in commands]
     watching = watching_of(wanted["container"], wanted["exec"])
-    return {facts.key: replace(facts, watching=watching.get(facts.key, ())) for facts in found}
+    ends = _ends_of({facts.container_id for facts in found})
+    return {
+        facts.key: _seen(facts, watching.get(facts.key, ()), *ends.get(facts.container_id, ("", ""))) for facts in found
+    }
+
+
+def _seen(facts: Facts, watching: tuple[str, ...], ends_at: str, ends_of: str) -> Facts:
+    return replace(facts, watching=watching, ends_at=ends_at, ends_of=ends_of)
+
+
+def _ends_of(container_ids: set[str]) -> dict[str, tuple[str, str]]:
+    """(when, why) of those whose end somebody has been warned of."""
+    rows = LifeSpan.objects.filter(container__container_id__in=container_ids).exclude(ends_at=None)
+    return {
+        container_id: (ends_at.isoformat(), cause)
+        for container_id, ends_at, cause in rows.values_list("container__container_id", "ends_at", "warned_of")
+        if ends_at is not None
+    }
 
 
 def watching_of(containers: Iterable[int], execs: Iterable[int]) -> dict[Key, tuple[str, ...]]:

@@ -167,9 +167,9 @@ def announce(volume: Volume) -> None:
 
 
 def users_of(volume: Volume) -> list[str]:
-    """Ids of the containers that have it, whether they run or not."""
-    uses = volume.uses
-    return list(uses.order_by("container__pk").values_list("container__container_id", flat=True).distinct())
+    """Ids of the containers that have it, whether they run or not; those in the trash may come back and have it then."""
+    uses = volume.uses.order_by("container__pk").values_list("container__container_id", "container__state").distinct()
+    return [f"{container_id} (in the trash)" if state == "trashed" else container_id for container_id, state in uses]
 
 
 def remove(volume: Volume, user: Requester) -> Job:

@@ -6,8 +6,9 @@ const post = vi.hoisted(() => vi.fn());
 const ask = vi.hoisted(() => vi.fn());
 const toast = vi.hoisted(() => vi.fn());
 vi.mock("../src/ui/requests", () => ({ post }));
-vi.mock("../src/ui/dialogs", () => ({ ask, toast }));
+vi.mock("../src/ui/dialogs", async (original) => ({ ...(await original<typeof import("../src/ui/dialogs")>()), ask, toast }));
 
+const UNDO = { path: "/containers/trash/undo/", label: "Undo", keys: ["3"] };
 const PAGE = `
 <div id="selected" data-path="/containers/selected/" hidden><span data-selected-count></span>
 <button data-act="start"></button>
@@ -63,13 +64,13 @@ describe("the selection", () => {
 
   it("asks once, naming what goes and what stays, and keeps what was refused", async () => {
     ask.mockResolvedValue(true);
-    post.mockResolvedValue({ ok: true, body: { said: "Removed: tug.", refused: [{ key: "2", name: "ferry", why: "It runs." }] } });
+    post.mockResolvedValue({ ok: true, body: { said: "Removed: tug.", refused: [{ key: "2", name: "ferry", why: "It runs." }], undo: UNDO } });
     click(one("[data-pick-all]"));
     click(one("[data-act=remove]"));
     await done();
     expect(ask).toHaveBeenCalledExactlyOnceWith({ title: "Remove 2?", body: "ferry, tug\n\nIt goes.\n\nStays: web.", action: "Remove", danger: true });
     expect(post).toHaveBeenCalledExactlyOnceWith("/containers/selected/", [["action", "remove"], ["key", "2"], ["key", "3"]]);
-    expect(toast.mock.calls).toEqual([["Removed: tug.", "success"], ["ferry: It runs.", "error"]]);
+    expect(toast.mock.calls).toEqual([["Removed: tug.", "success", UNDO], ["ferry: It runs.", "error"]]);
     expect(picked()).toEqual(["2"]);
     expect(one<HTMLButtonElement>("[data-act=remove]").disabled).toBe(false);
   });

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from dashboard.core.gate import Permission
-from dashboard.grammar import policyrequests, registryrequests, requests, teamrequests
+from dashboard.grammar import liferequests, policyrequests, registryrequests, requests, teamrequests
 
 IN = 302
 HEX = "0" * 64
@@ -108,6 +108,16 @@ ROUTES: dict[str, Route] = {
     "container-unpause": write(404, HEX),
     "container-rename": write(404, HEX),
     "container-update": write(404, HEX),
+    "container-extend": write(404, HEX),
+    "container-keep": write(404, HEX),
+    "team-life": Route(
+        {"GET": (IN, 200), "POST": (IN, 302)}, data={"warning_s": "15m", "extension_s": "1h", "extensions": "3"}
+    ),
+    "trash": read(),
+    "trash-undo": write(400),
+    "trash-empty": write(204),
+    "trash-restore": write(404, HEX),
+    "trash-remove": write(404, HEX),
     "volumes": read(),
     "volume-create": Route({"GET": (IN, 404), "POST": (IN, 400)}, data={"name": "not a name"}),
     "volume-remove": write(404, "no-such-volume"),
@@ -172,6 +182,14 @@ COMMANDS: dict[type, tuple[Permission | None, list[str]]] = {
     requests.Unpause: (Permission.CONTAINER_OPERATE, ["unpause", "calm_fulton"]),
     requests.Update: (Permission.CONTAINER_OPERATE, ["update", "-m", "64m", "calm_fulton"]),
     requests.ContainerPrune: (Permission.CONTAINER_REMOVE, ["container", "prune", "--force"]),
+    liferequests.TrashList: (Permission.CONTAINER_VIEW, ["trash", "ls"]),
+    liferequests.TrashRestore: (Permission.CONTAINER_REMOVE, ["trash", "restore", "old_harbour"]),
+    liferequests.TrashRemove: (Permission.CONTAINER_REMOVE, ["trash", "rm", "old_harbour"]),
+    liferequests.TrashEmpty: (Permission.CONTAINER_REMOVE, ["trash", "empty", "--force"]),
+    liferequests.LifeShow: (Permission.TEAM_VIEW, ["life", "show"]),
+    liferequests.LifeSet: (Permission.TEAM_MANAGE, ["life", "set", "--trash", "24h"]),
+    liferequests.Extend: (Permission.CONTAINER_OPERATE, ["container", "extend", "calm_fulton", "1h"]),
+    liferequests.Keep: (Permission.CONTAINER_KEEP, ["container", "keep", "calm_fulton"]),
     requests.Wait: (Permission.CONTAINER_VIEW, ["wait", "brave_lovelace"]),
     requests.Images: (Permission.IMAGE_VIEW, ["images"]),
     requests.Pull: (Permission.IMAGE_PULL, ["pull", "centos:7"]),
@@ -266,7 +284,11 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "container-rename": ("container", _OPERATORS),
     "container-update": ("container", _OPERATORS),
     "container-shell": ("container", _OPERATORS),
+    "container-extend": ("container", _OPERATORS),
+    "container-keep": ("container", _MAINTAINERS),
     "exec-end": ("exec", _OPERATORS),
+    "trash-restore": ("trashed", _OPERATORS),
+    "trash-remove": ("trashed", _OPERATORS),
     "container-copy-out": ("container", _OPERATORS),
     "container-copy-in": ("container", _OPERATORS),
     "terminal": ("container", _ALL),

@@ -102,6 +102,7 @@ class BerthServer:
             "BERTH_MIRRORS": mirrors,
             "BERTH_PLAIN_HTTP": plain,
             "BERTH_RESERVE": "64m",
+            "BERTH_TRASH_HOURS": "0",  # what a test removes is gone; those of the trash ask for it
             "BERTH_POLICY": str(self.data.parent / "etc" / "engine.toml"),  # not this host's
             "NO_PROXY": "127.0.0.1,localhost",
         }

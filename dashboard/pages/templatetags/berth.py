@@ -55,6 +55,56 @@ def of(found: Mapping[str, object], container: Container) -> object:
 
 
 @register.filter
+def of_team(found: Mapping[int, object], container: Container) -> object:
+    """What a mapping by team has of this container's; nothing of one that goes by itself when it ends."""
+    if not found or container.team_id is None or container.auto_remove:
+        return None
+    return found.get(container.team_id)
+
+
+@register.filter
+def keeps_any(found: Mapping[int, int]) -> bool:
+    """Whether any team keeps what is removed."""
+    return any(found.values())
+
+
+@register.filter
+def span(seconds: int | None) -> str:
+    """A length of time in the largest unit that says it exactly."""
+    if seconds is None:
+        return ""
+    for length, unit in _SPANS:
+        if seconds % length == 0 and seconds >= length:
+            return _span_words(unit, seconds // length)
+    return _span_words("second", seconds)
+
+
+_SPANS = ((86_400, "day"), (3600, "hour"), (60, "minute"))
+
+
+def _span_words(unit: str, count: int) -> str:
+    said = {
+        "day": ngettext("%(n)d day", "%(n)d days", count),
+        "hour": ngettext("%(n)d hour", "%(n)d hours", count),
+        "minute": ngettext("%(n)d minute", "%(n)d minutes", count),
+        "second": ngettext("%(n)d second", "%(n)d seconds", count),
+    }
+    return said[unit] % {"n": count}
+
+
+@register.simple_tag
+def until(moment: datetime | None) -> SafeString | str:
+    """How long it is until then, with the exact time on hover."""
+    if moment is None:
+        return "–"
+    exact = date_format(timezone.localtime(moment), "Y-m-d H:i:s e")
+    seconds = max(0, int((moment - timezone.now()).total_seconds()))
+    unit, length = next(((unit, length) for length, unit in _SPANS if seconds >= length), ("second", 1))
+    left = gettext("in %(span)s") % {"span": _span_words(unit, -(-seconds // length))} if seconds else gettext("now")
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(timespec="seconds"), exact, left)
+
+
+@register.filter
 def memory(value: float | None) -> str:
     return "" if value is None else binary_size(value)
 

@@ -57,6 +57,7 @@ export type ServerMessage =
   | { t: "skipped"; bytes: number }
   | { t: "taken"; bytes: number }
   | { t: "watching"; names: readonly string[] }
+  | { t: "life"; endsAt: string; cause: string }
   | { t: "exit"; code: number | null; reason: string }
   | { t: "detached" }
   | { t: "notice"; kind: string; message: string }
@@ -91,6 +92,7 @@ const readers: Record<string, (fields: Fields) => ServerMessage> = {
   live: () => ({ t: "live" }),
   taken: (f) => ({ t: "taken", bytes: count(f, "bytes") }),
   watching: (f) => ({ t: "watching", names: texts(f, "names") }),
+  life: (f) => ({ t: "life", endsAt: text(f, "ends_at"), cause: text(f, "cause") }),
   skipped: (f) => ({ t: "skipped", bytes: count(f, "bytes") }),
   exit: (f) => ({ t: "exit", code: typeof f["code"] === "number" ? f["code"] : null, reason: text(f, "reason") }),
   detached: () => ({ t: "detached" }),

@@ -7,6 +7,7 @@ import { hold, onLive } from "../ui/live";
 import { post } from "../ui/requests";
 import { humanSize, say } from "../ui/words";
 import { LEAVE_CHORD } from "./keys";
+import { LifeLine } from "./life";
 import { Session, type Hello, type State } from "./session";
 import { type Target } from "./target";
 import type { Found, Screen, TerminalView } from "./view";
@@ -39,6 +40,7 @@ export class TerminalPane {
   state: State = { name: "connecting" };
   private readonly screen = el("div", { class: "terminal-screen" });
   private readonly banner = el("div", { class: "terminal-banner", role: "status", hidden: true });
+  private readonly life = new LifeLine(() => this.container);
   private readonly status = el("span", { class: "terminal-status", role: "status" });
   private readonly heading = el("span", { class: "terminal-title" });
   private readonly searchCount = el("span", { class: "terminal-found", role: "status" });
@@ -54,6 +56,7 @@ export class TerminalPane {
   private observer: ResizeObserver | null = null;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private hasEnded = false;
+  private container = ""; // its id, of a command the id of its container
   private readonly cleanups: (() => void)[] = [];
 
   constructor(private readonly options: PaneOptions) {
@@ -65,7 +68,7 @@ export class TerminalPane {
     );
     this.element = el("section", { class: "terminal-pane", "aria-label": say("terminal") });
     this.element.dataset[options.target.kind] = options.target.id;
-    this.element.append(this.bar(), this.searchLine(), this.screen, this.banner);
+    this.element.append(this.bar(), this.searchLine(), this.life.element, this.screen, this.banner);
     this.session = new Session({
       path: options.path,
       origin: location.origin,
@@ -82,6 +85,7 @@ export class TerminalPane {
         this.watching = names;
         this.options.onChange?.(this);
       },
+      onLife: (endsAt, cause) => this.life.show(endsAt, cause),
       onNotice: (_kind, message) => toast(message),
     });
     panes.add(this);
@@ -120,6 +124,7 @@ export class TerminalPane {
     this.session.close();
     this.observer?.disconnect();
     clearTimeout(this.timer);
+    this.life.show("", "");
     for (const cleanup of this.cleanups.splice(0)) cleanup();
     this.view?.dispose();
     this.view = null;
@@ -236,6 +241,7 @@ export class TerminalPane {
 
   private greet(hello: Hello): void {
     this.name = hello.name;
+    this.container = hello.container;
     this.image = hello.image;
     this.command = hello.title;
     this.view?.setTty(hello.tty);
@@ -251,7 +257,10 @@ export class TerminalPane {
 
   private show(state: State): void {
     this.state = state;
-    if (state.name !== "live" && state.name !== "replaying") this.watching = []; // nobody tells any more
+    if (state.name !== "live" && state.name !== "replaying") {
+      this.watching = []; // nobody tells any more
+      this.life.show("", "");
+    }
     this.element.dataset["state"] = state.name;
     this.status.textContent = say(`state-${state.name}`);
     this.detachButton.disabled = state.name !== "live";

@@ -44,6 +44,7 @@ export interface SessionOptions {
   readonly onState: (state: State) => void;
   readonly onHello?: (hello: Hello) => void;
   readonly onWatching?: (names: readonly string[]) => void;
+  readonly onLife?: (endsAt: string, cause: string) => void;
   readonly onNotice?: (kind: string, message: string) => void;
   readonly connect?: (url: string) => WebSocket;
 }
@@ -177,6 +178,9 @@ export class Session {
         break;
       case "watching":
         this.options.onWatching?.(message.names);
+        break;
+      case "life":
+        this.options.onLife?.(message.endsAt, message.cause);
         break;
       case "notice":
         this.options.onNotice?.(message.kind, message.message);

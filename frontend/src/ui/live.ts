@@ -81,11 +81,19 @@ function receive(data: string): void {
 
 /** Something for the person, whatever page they are at. */
 function tell(what: Record<string, string>): void {
+  if (what["t"] === "life") warn(what);
   if (what["t"] !== "answer") return;
   const isYes = what["answer"] === "approved";
   const image = what["image"] ?? "";
   const sentence = isYes ? say("answer-yes", { image }) : say("answer-no", { image });
   toast(what["said"] ? `${sentence} ${what["said"]}` : sentence, isYes ? "success" : "info");
+}
+
+/** A container of this person is near its end. */
+function warn(what: Record<string, string>): void {
+  const { id = "", name = "" } = what;
+  const sentence = what["cause"] === "idle" ? say("life-warned-idle", { name }) : say("life-warned", { name });
+  toast(sentence, "info", { path: `/containers/${id}/extend/`, label: say("extend"), keys: [] });
 }
 
 function announce(event: LiveEvent): void {

@@ -4,7 +4,7 @@ import htmx from "htmx.org";
 import { Idiomorph } from "idiomorph/dist/idiomorph.esm.js";
 
 import { csrfToken } from "./requests";
-import { ask, toast, type Tone } from "./dialogs";
+import { ask, toast, undoIn, type Tone } from "./dialogs";
 import { byId } from "./dom";
 import { resubscribe } from "./live";
 import { PICKS } from "./selection";
@@ -128,7 +128,7 @@ function showToast(detail: unknown): void {
   const fields = detail as Record<string, unknown>;
   const message = fields["message"] ?? fields["value"];
   const tone: Tone = fields["tone"] === "success" || fields["tone"] === "info" ? fields["tone"] : "error";
-  if (typeof message === "string") toast(message, tone);
+  if (typeof message === "string") toast(message, tone, undoIn(fields["undo"]));
 }
 
 function arrived(): void {

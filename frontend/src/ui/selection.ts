@@ -3,7 +3,7 @@
  * state: a row that a live update takes away is not picked any more, one that it changes may allow something else.
  */
 
-import { ask, toast } from "./dialogs";
+import { ask, toast, undoIn, type Undo } from "./dialogs";
 import { byId } from "./dom";
 import { post } from "./requests";
 import { fill, say } from "./words";
@@ -116,16 +116,16 @@ function confirmed(button: HTMLButtonElement, meant: HTMLInputElement[], stays: 
 
 /** What was done is picked no longer; what was refused stays picked, and says why. */
 function tell(body: unknown): void {
-  const { said, refused } = parse(body);
+  const { said, refused, undo } = parse(body);
   const kept = new Set(refused.map((one) => one.key));
   for (const box of boxes()) box.checked = box.checked && kept.has(box.value);
-  if (said !== "") toast(said, "success");
+  if (said !== "") toast(said, "success", undo);
   if (refused.length > 0) toast(refused.map((one) => `${one.name}: ${one.why}`).join("\n"), "error");
 }
 
-function parse(body: unknown): { said: string; refused: Refusal[] } {
+function parse(body: unknown): { said: string; refused: Refusal[]; undo: Undo | null } {
   const fields = typeof body === "object" && body !== null ? (body as Record<string, unknown>) : {};
   const listed: unknown[] = Array.isArray(fields["refused"]) ? fields["refused"] : [];
   const isRefusal = (one: unknown): one is Refusal => typeof (one as Refusal | null)?.why === "string";
-  return { said: typeof fields["said"] === "string" ? fields["said"] : "", refused: listed.filter(isRefusal) };
+  return { said: typeof fields["said"] === "string" ? fields["said"] : "", refused: listed.filter(isRefusal), undo: undoIn(fields["undo"]) };
 }

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.utils import timezone
 
-from dashboard.containers.models import Container, Exec
+from dashboard.containers.models import Container, Exec, Trashed
 from dashboard.imagepolicy.models import ImageRequest, ImageRule
 from dashboard.jobs.models import Job, JobState
 from dashboard.networks.models import Network
@@ -31,6 +31,12 @@ def things_of(team, image, number: int) -> SimpleNamespace:
     shell = Exec.objects.create(
         exec_id=f"{number}b" * 32, container=container, state="running", tty=True, command_shown="secret-command"
     )
+    trashed = Container.objects.create(
+        container_id=f"{number}e" * 32, team=team, name="old" if number == 1 else "theirs-old", image=image,
+        image_reference="ubuntu:14.04", state="trashed", options={"image": "ubuntu:14.04"}, command_shown='"sh"',
+    )  # fmt: skip
+    soon = timezone.now() + timedelta(hours=1)
+    Trashed.objects.create(container=trashed, removed_at=timezone.now(), due_at=soon)
     volume = Volume.objects.create(team=team, name="data" if number == 1 else "theirs")
     network = Network.objects.create(
         team=team, name="net", network_id=f"{number}c" * 32, number=number, subnet=f"10.77.{number}.0/24"
@@ -58,6 +64,7 @@ def things_of(team, image, number: int) -> SimpleNamespace:
             "image": (own.image_id[7:],),
             "container": (container.container_id,),
             "exec": (shell.exec_id,),
+            "trashed": (trashed.container_id,),
             "volume": (volume.name,),
             "network": (network.network_id,),
             "job": (job.pk,),

@@ -13,6 +13,7 @@ UNKNOWN = {
     "image": (HEX,),
     "container": (HEX,),
     "exec": (HEX,),
+    "trashed": (HEX,),
     "volume": ("no-such-thing",),
     "network": (HEX,),
     "job": (999_999,),
@@ -68,7 +69,7 @@ def test_a_site_administrator_may_do_everything_in_every_team(name, client, team
     assert ask(client, name, teams.theirs.args[kind]).status_code not in {403, 404}
 
 
-LISTS = ("home", "containers", "volumes", "networks", "terminals", "activity", "run", "catalog")
+LISTS = ("home", "containers", "trash", "volumes", "networks", "terminals", "activity", "run", "catalog")
 
 
 @pytest.mark.parametrize("name", LISTS)

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from dashboard.accounts.models import Preferences
+from dashboard.containers.models import LifeSpan
 from dashboard.core.consumers import GuardedConsumer
 from dashboard.terminals import hub, sessions
 from dashboard.terminals.models import StreamSession
@@ -62,3 +63,18 @@ async def test_who_is_gone_without_a_word_watches_no_more(view, io, container, a
     for session in [await asyncio.to_thread(sessions.open_session, container, mate, kind="browser", mode="attach")]:
         await StreamSession.objects.filter(pk=session.pk).aupdate(heartbeat_at=old)
     assert (await (await view()).until_message("watching"))["names"] == ["admin"]
+
+
+async def test_a_page_is_told_when_the_container_is_stopped_and_a_command_line_is_not(view, io, container, monkeypatch):
+    monkeypatch.setattr(hub, "LOOK_EVERY_S", 0.05)
+    viewer, cli = await view(), await view("kind=cli")
+    await viewer.until_message("live")
+    await cli.until_message("live")
+    now = timezone.now()
+    soon = {"began_at": now, "used_at": now, "warned_at": now, "warned_of": "expiry"}
+    life = await LifeSpan.objects.acreate(container=container, ends_at=now + timedelta(minutes=10), **soon)
+    assert (await viewer.until_message("life"))["cause"] == "expiry"
+    assert await cli.quiet()
+    await LifeSpan.objects.filter(pk=life.pk).aupdate(ends_at=None, warned_of="")
+    await viewer.until(lambda v: v.messages[-1] == {"t": "life", "ends_at": "", "cause": ""})
+    assert "life" not in {message["t"] for message in cli.messages}

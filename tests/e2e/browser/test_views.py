@@ -161,13 +161,13 @@ def addresses(ids, administrator) -> dict[str, str]:
     return {
         "home": "/", "catalog": "/catalog/", "image": next(to for text, to in images.items() if "nginx" in text),
         "containers": "/containers/", "running": "/containers/?state=running", "nothing-found": "/containers/?q=xyz",
-        "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
+        "trash": "/containers/trash/", "run": "/containers/run/?image=nginx:1.27", "container": web, "logs": f"{web}?tab=logs",
         "processes": f"{web}?tab=processes", "changes": f"{web}?tab=changes", "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "volume": "/volumes/cargo/", "networks": "/networks/",
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
         "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/",
         "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "registries": "/team/registries/", "policy": "/team/policy/",
-        "quotas": "/team/quotas/?person=", "audit": "/audit/", "why": "/team/people/harbour/",
+        "quotas": "/team/quotas/?person=", "life": "/team/life/", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "second-factor": "/me/second-factor/?add=app", "password": "/accounts/password/change/", "missing": "/nothing/",
     }  # fmt: skip
 
