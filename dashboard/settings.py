@@ -53,6 +53,8 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from django.core.exceptions import ImproperlyConfigured
 from dotenv import load_dotenv
 
+from dashboard.core import oidc
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 load_dotenv(BASE_DIR / ".env")
 TESTING = bool(os.environ.get("BERTH_TESTING"))
@@ -240,29 +242,7 @@ HAS_OIDC = (
 )  # else its libraries cost every process memory
 
 
-def _oidc() -> dict[str, Any]:
-    """Allauth's setting for one provider; empty without one."""
-    if not BERTH_OIDC_URL:
-        return {}
-    place = _address("BERTH_OIDC_URL", BERTH_OIDC_URL)
-    is_here = place.hostname in {"127.0.0.1", "localhost", "::1"}
-    if place.scheme != "https" and not (place.scheme == "http" and is_here):
-        msg = "BERTH_OIDC_URL must begin with https:// (http:// only for this machine itself): passwords are at stake."
-        raise ImproperlyConfigured(msg)
-    secret_file = Path(os.environ.get("BERTH_OIDC_SECRET_FILE") or "")
-    try:
-        secret = secret_file.read_text().strip() if secret_file.name else ""
-    except OSError as error:
-        msg = f"BERTH_OIDC_SECRET_FILE cannot be read: {error.strerror} ({secret_file})."
-        raise ImproperlyConfigured(msg) from error
-    client = os.environ.get("BERTH_OIDC_CLIENT", "").strip() or "berth"
-    app = {"provider_id": "sso", "name": BERTH_OIDC_NAME, "client_id": client, "secret": secret}
-    return {
-        "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app | {"settings": {"server_url": BERTH_OIDC_URL}}]}
-    }
-
-
-SOCIALACCOUNT_PROVIDERS = _oidc()
+SOCIALACCOUNT_PROVIDERS = oidc.provider(os.environ, BERTH_OIDC_URL, BERTH_OIDC_NAME)
 SOCIALACCOUNT_ADAPTER = "dashboard.accounts.directory.Adapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = False  # an address that somebody says is theirs opens no account
 SOCIALACCOUNT_STORE_TOKENS = False

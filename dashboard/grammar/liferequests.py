@@ -55,3 +55,6 @@ class Extend:
 class Keep:
     names: tuple[str, ...]
     keep: bool = True
+
+
+LifeRequest = Extend | Keep | LifeSet | LifeShow | TrashEmpty | TrashList | TrashRemove | TrashRestore

@@ -97,3 +97,19 @@ class ImageDecide:
     days: int | None = None
     pins: bool = False
     said: str = ""
+
+
+PolicyRequest = (
+    ImageAllow
+    | ImageAsk
+    | ImageDecide
+    | ImageDisallow
+    | ImageRequests
+    | ImageRules
+    | PolicySet
+    | PolicyShow
+    | PolicyUnset
+    | QuotaSet
+    | QuotaShow
+    | QuotaUnset
+)

@@ -38,3 +38,6 @@ class ImageShare:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageUnshare:
     image: str
+
+
+RegistryRequest = ImageShare | ImageUnshare | Login | Logout | RegistryList

@@ -4,62 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboard.grammar.liferequests import (
-    Extend,
-    Keep,
-    LifeSet,
-    LifeShow,
-    TrashEmpty,
-    TrashList,
-    TrashRemove,
-    TrashRestore,
-)
+from dashboard.grammar.liferequests import LifeRequest
 from dashboard.grammar.options import ContainerOptions, ExecOptions
-from dashboard.grammar.policyrequests import (
-    ImageAllow,
-    ImageAsk,
-    ImageDecide,
-    ImageDisallow,
-    ImageRequests,
-    ImageRules,
-    PolicySet,
-    PolicyShow,
-    PolicyUnset,
-    QuotaSet,
-    QuotaShow,
-    QuotaUnset,
-)
-from dashboard.grammar.registryrequests import ImageShare, ImageUnshare, Login, Logout, RegistryList
-from dashboard.grammar.teamrequests import (
-    TeamAdd,
-    TeamCan,
-    TeamCreate,
-    TeamDismiss,
-    TeamFactor,
-    TeamGroups,
-    TeamImport,
-    TeamInvitations,
-    TeamInvite,
-    TeamList,
-    TeamMapGroup,
-    TeamMembers,
-    TeamMove,
-    TeamRemove,
-    TeamRemoveRole,
-    TeamRevoke,
-    TeamRole,
-    TeamRoles,
-    TeamTransfer,
-    TeamUse,
-    TokenCreate,
-    TokenList,
-    TokenRemove,
-    UserActive,
-    UserCreate,
-    UserList,
-    UserRemoveFactors,
-    UserReset,
-)
+from dashboard.grammar.policyrequests import PolicyRequest
+from dashboard.grammar.registryrequests import RegistryRequest
+from dashboard.grammar.teamrequests import TeamRequest
 
 Filters = tuple[tuple[str, str], ...]
 
@@ -434,14 +383,6 @@ Request = (
     | Unpause
     | Update
     | ContainerPrune
-    | TrashList
-    | TrashRestore
-    | TrashRemove
-    | TrashEmpty
-    | LifeShow
-    | LifeSet
-    | Extend
-    | Keep
     | Wait
     | Images
     | Pull
@@ -461,50 +402,9 @@ Request = (
     | NetworkPrune
     | NetworkConnect
     | NetworkDisconnect
-    | TeamList
-    | TeamCreate
-    | TeamRemove
-    | TeamUse
-    | TeamMembers
-    | TeamAdd
-    | TeamDismiss
-    | TeamFactor
-    | TeamRole
-    | TeamInvite
-    | TeamInvitations
-    | TeamRevoke
-    | TeamImport
-    | TeamRoles
-    | TeamRemoveRole
-    | TeamCan
-    | TeamTransfer
-    | TeamMove
-    | TeamGroups
-    | TeamMapGroup
-    | UserList
-    | UserRemoveFactors
-    | UserCreate
-    | UserActive
-    | UserReset
-    | TokenCreate
-    | TokenList
-    | TokenRemove
-    | QuotaShow
-    | QuotaSet
-    | QuotaUnset
-    | ImageRules
-    | ImageAllow
-    | ImageDisallow
-    | ImageAsk
-    | ImageRequests
-    | ImageDecide
-    | PolicyShow
-    | PolicySet
-    | PolicyUnset
-    | Login
-    | Logout
-    | RegistryList
-    | ImageShare
-    | ImageUnshare
+    | LifeRequest
+    | PolicyRequest
+    | RegistryRequest
+    | TeamRequest
     | SystemCheck
 )

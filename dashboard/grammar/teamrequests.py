@@ -197,3 +197,35 @@ class TeamTransfer:
     giver: str
     taker: str
     team: str = ""
+
+
+TeamRequest = (
+    TeamAdd
+    | TeamCan
+    | TeamCreate
+    | TeamDismiss
+    | TeamFactor
+    | TeamGroups
+    | TeamImport
+    | TeamInvitations
+    | TeamInvite
+    | TeamList
+    | TeamMapGroup
+    | TeamMembers
+    | TeamMove
+    | TeamRemove
+    | TeamRemoveRole
+    | TeamRevoke
+    | TeamRole
+    | TeamRoles
+    | TeamTransfer
+    | TeamUse
+    | TokenCreate
+    | TokenList
+    | TokenRemove
+    | UserActive
+    | UserCreate
+    | UserList
+    | UserRemoveFactors
+    | UserReset
+)

@@ -29,8 +29,7 @@ def things_of(team, image, number: int) -> SimpleNamespace:
         state="running", tty=True, open_stdin=True, options={"image": "ubuntu:14.04"}, command_shown='"sh"',
     )  # fmt: skip
     shell = Exec.objects.create(
-        exec_id=f"{number}b" * 32, container=container, state="running", tty=True, command_shown="secret-command"
-    )
+        exec_id=f"{number}b" * 32, container=container, state="running", tty=True, command_shown="secret-command")  # fmt: skip
     trashed = Container.objects.create(
         container_id=f"{number}e" * 32, team=team, name="old" if number == 1 else "theirs-old", image=image,
         image_reference="ubuntu:14.04", state="trashed", options={"image": "ubuntu:14.04"}, command_shown='"sh"',
