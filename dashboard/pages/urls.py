@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.pages import auditing, views
+from dashboard.pages import auditing, site, views
 
 urlpatterns = [
     path("", views.home, name="home"),
@@ -11,5 +11,10 @@ urlpatterns = [
     path("activity/<int:job_id>/cancel/", views.cancel, name="job-cancel"),
     path("audit/", auditing.audit, name="audit"),
     path("system/", views.system, name="system"),
+    path("site/", site.site, name="site"),
+    path("site/teams/", site.create_team, name="site-team-create"),
+    path("site/teams/<str:slug>/remove/", site.remove_team, name="site-team-remove"),
+    path("site/people/", site.create_person, name="site-person-create"),
+    path("site/people/<str:name>/", site.change_person, name="site-person"),
     path("system/check/", views.system_check, name="system-check"),
 ]

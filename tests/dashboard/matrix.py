@@ -86,6 +86,11 @@ ROUTES: dict[str, Route] = {
     "job-cancel": write(404, 999_999),
     "system": read(),
     "system-check": write(302),
+    "site": read(),
+    "site-team-create": write(400, slug="Not A Name"),
+    "site-team-remove": write(404, "no-such-team"),
+    "site-person-create": write(400, name="not a name"),
+    "site-person": write(404, "nobody", how="close"),
     "catalog": read(),
     "image": read(404, HEX),
     "image-remove": write(404, HEX),
@@ -311,5 +316,7 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
 OWN_ONLY = frozenset(
     {"volume-restore-start", "volume-transfer", "transfer", "transfer-cancel", "container-copy", "container-copy-start"}
 )
-# Pages of one's own.
-EVERYBODYS = frozenset({"setup", "set-password", "join", "token-revoke", "sign-in-end", "factor-remove"})
+# Pages of one's own, and of the site's administrators.
+EVERYBODYS = frozenset(
+    {"site-team-remove", "site-person", "setup", "set-password", "join", "token-revoke", "sign-in-end", "factor-remove"}
+)
