@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from dashboard.accounts import factors
+from dashboard.containers.models import ContainerState
 from dashboard.containers.states import RUNS
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Permission, require
@@ -36,7 +37,7 @@ def _page(request: HttpRequest, **more: object) -> HttpResponse:
     count = people.count()
     with_factor = factors.holders()
     context = {
-        "teams": [(team, _bars(team)) for team in _teams()],
+        "all_teams": [(team, _bars(team)) for team in _teams()],
         "people": [(one, one.pk in with_factor) for one in people[:SHOWN]],
         "people_count": count,
         "more": max(0, count - SHOWN),
@@ -49,7 +50,7 @@ def _teams() -> list[Team]:
     running = Count("containers", distinct=True, filter=Q(containers__state__in=RUNS))
     counted = Team.objects.annotate(
         people_count=Count("memberships", distinct=True),
-        container_count=Count("containers", distinct=True),
+        container_count=Count("containers", distinct=True, filter=~Q(containers__state=ContainerState.TRASHED)),
         running_count=running,
     )
     return list(counted.order_by("slug"))

@@ -165,7 +165,7 @@ def addresses(ids, administrator) -> dict[str, str]:
         "processes": f"{web}?tab=processes", "changes": f"{web}?tab=changes", "inspect": f"{web}?tab=inspect", "exited": f"/containers/{ids['night-watch']}/", "terminals": "/terminals/", "volumes": "/volumes/", "volume": "/volumes/cargo/", "networks": "/networks/",
         "terminal": f"/terminals/{ids['pilot']}/", "activity": "/activity/",
         "pull": next(to for text, to in jobs.items() if "postgres:16" in text),
-        "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/", "site": "/site/",
+        "failed": next(to for text, to in jobs.items() if "nowhere" in text), "system": "/system/", "site": "/system/site/",
         "team": "/team/", "invitations": "/team/invitations/", "roles": "/team/roles/", "team-images": "/team/images/", "registries": "/team/registries/", "policy": "/team/policy/",
         "quotas": "/team/quotas/?person=", "life": "/team/life/", "audit": "/audit/", "why": "/team/people/harbour/",
         "preferences": "/me/", "second-factor": "/me/second-factor/?add=app", "password": "/accounts/password/change/", "missing": "/nothing/",
