@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from dashboard.containers import copyviews, lifeviews, networkviews, trashviews, views
+from dashboard.containers import copyviews, lifeviews, movingviews, networkviews, trashviews, views
 
 urlpatterns = [
     path("containers/", views.containers, name="containers"),
@@ -22,6 +22,7 @@ urlpatterns = [
     path("containers/<str:container_id>/pause/", views.pause, name="container-pause"),
     path("containers/<str:container_id>/unpause/", views.unpause, name="container-unpause"),
     path("containers/<str:container_id>/rename/", views.rename, name="container-rename"),
+    path("containers/<str:container_id>/move/", movingviews.move, name="container-move"),
     path("containers/<str:container_id>/update/", views.update, name="container-update"),
     path("containers/<str:container_id>/remove/", views.remove, name="container-remove"),
     path("containers/<str:container_id>/extend/", lifeviews.extend, name="container-extend"),

@@ -48,6 +48,7 @@ from dashboard.jobs.services import JobFailed, outcome
 from dashboard.networks.models import Network
 from dashboard.networks.predefined import BRIDGE
 from dashboard.teams import scope
+from dashboard.teams.models import Team
 from dashboard.volumes.models import Volume
 
 MOST_NAMES = 200
@@ -98,6 +99,16 @@ def containers(request: HttpRequest) -> HttpResponse:
     return page(request, "containers/rows.html" if part == "rows" else "containers/list.html", context)
 
 
+_TEAMS_OFFERED = 50
+
+
+def _other_teams(request: HttpRequest, shown: Container) -> QuerySet[Team] | list[Team]:
+    """Where this person could give it to; whether they may there, is asked when they do."""
+    if not offers(request.user, Permission.CONTAINER_REMOVE, shown):
+        return []
+    return scope.teams_of(request.user).exclude(pk=shown.team.pk).order_by("name")[:_TEAMS_OFFERED]
+
+
 def found_container(request: HttpRequest, container_id: str, permission: Permission) -> Container:
     """The container of a page.
 
@@ -135,6 +146,7 @@ def container(request: HttpRequest, container_id: str) -> HttpResponse:
         "taken": figures.newest().get(shown.container_id),
         "kept": liferules.kept_by_team(),
         "life": lifelimits.shown(shown),
+        "other_teams": _other_teams(request, shown),
         "can_keep": offers(request.user, Permission.CONTAINER_KEEP, shown),
         "out_of_band": request.GET.get("part") == "now",
         "execs": shown.execs.filter(state__in=UP).select_related("requester"),

@@ -113,6 +113,7 @@ ROUTES: dict[str, Route] = {
     "container-unpause": write(404, HEX),
     "container-rename": write(404, HEX),
     "container-update": write(404, HEX),
+    "container-move": write(404, HEX, team="ours"),
     "container-extend": write(404, HEX),
     "container-keep": write(404, HEX),
     "team-life": Route(
@@ -287,6 +288,7 @@ OBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
     "container-pause": ("container", _OPERATORS),
     "container-unpause": ("container", _OPERATORS),
     "container-rename": ("container", _OPERATORS),
+    "container-move": ("container", _OPERATORS),
     "container-update": ("container", _OPERATORS),
     "container-shell": ("container", _OPERATORS),
     "container-extend": ("container", _OPERATORS),
