@@ -463,7 +463,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": ["'self'", *[o.replace("http", "ws", 1) for o in _origins()]],
         "frame-ancestors": ["'none'"],
         "base-uri": ["'none'"],
-        "form-action": ["'self'"],
+        "form-action": ["'self'", *oidc.origins(BERTH_OIDC_URL)],  # browsers hold redirects after a form to it, too
         "object-src": ["'none'"],
     }
 }

@@ -6,6 +6,7 @@ could choose. Loaded only where a provider is set (`settings.SOCIALACCOUNT_PROVI
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from django.http import HttpRequest
 from django.shortcuts import redirect
 from django.utils.translation import gettext as _
 
+log = logging.getLogger(__name__)
 PROVIDER: Final = "sso"
 ANSWER_S: Final = 10.0
 NAME_LENGTH: Final = 60
@@ -50,8 +52,9 @@ class Adapter(DefaultSocialAccountAdapter):  # type: ignore[misc]  # allauth has
         user.username = free_name(str(data.get("username") or data.get("name") or "user"))
         return user
 
-    def on_authentication_error(self, request: HttpRequest, provider: Any, **_said: Any) -> None:
-        """Back to where one signs in, with a sentence."""
+    def on_authentication_error(self, request: HttpRequest, provider: Any, **said: Any) -> None:
+        """Back to where one signs in, with a sentence; why stands in the log, for the administrator."""
+        log.warning("signing in by the provider failed: %s %s", said.get("error"), said.get("exception"))
         raise ImmediateHttpResponse(refused(request))
 
 

@@ -53,13 +53,14 @@ def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
     """What the provider answers is a stranger's: whatever is wrong with it ends where one signs in."""
     _refuse_without_provider()
     import jwt
+    import requests
     from allauth.socialaccount.providers.openid_connect import views
 
     from dashboard.accounts import directory
 
     try:
         answer: HttpResponse = views.callback(request, provider_id)
-    except (jwt.PyJWTError, ValueError, KeyError, TypeError):
+    except (requests.RequestException, jwt.PyJWTError, ValueError, KeyError, TypeError):
         log.warning("the OpenID Connect provider's answer cannot be read", exc_info=True)
         answer = directory.refused(request)
     return answer

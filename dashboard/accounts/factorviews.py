@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import timedelta
 from typing import Any, cast
 
 from allauth.core import ratelimit
@@ -14,6 +15,7 @@ from allauth.mfa.webauthn.internal.auth import begin_registration
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
@@ -71,6 +73,9 @@ def _plain(options: Any) -> Any:  # Any: fido2's mappings
     return json.loads(json.dumps(options, default=dict))
 
 
+_FRESH = timedelta(minutes=10)
+
+
 def _problem(request: HttpRequest) -> str:
     """What is wrong with the password; "" for nothing.
 
@@ -79,8 +84,11 @@ def _problem(request: HttpRequest) -> str:
     """
     if not ratelimit.consume(request, action="factor", user=request.user):
         raise DashboardError(_("Too many attempts. Wait a few minutes, then try again."), status=429)
-    right = cast("User", request.user).check_password(request.POST.get("password", ""))
-    return "" if right else _("The password is not right.")
+    person = cast("User", request.user)
+    if not person.has_usable_password():  # who signs in by a provider has none here
+        is_fresh = person.last_login is not None and timezone.now() - person.last_login < _FRESH
+        return "" if is_fresh else _("Sign out and in again first: this needs a fresh sign-in.")
+    return "" if person.check_password(request.POST.get("password", "")) else _("The password is not right.")
 
 
 @sensitive_post_parameters("password", "code")

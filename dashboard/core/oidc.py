@@ -34,6 +34,12 @@ def provider(environment: Mapping[str, str], url: str, name: str) -> dict[str, A
     return {"openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app]}}
 
 
+def origins(url: str) -> list[str]:
+    """Of the provider, for the content security policy; none without one."""
+    place = urlsplit(url)
+    return [f"{place.scheme}://{place.netloc.rpartition('@')[2]}"] if url else []
+
+
 def _secret(path: str) -> str:
     try:
         return Path(path).read_text().strip() if path else ""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
-import time
+from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -14,35 +12,23 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from dashboard.core.errors import DashboardError
 from dashboard.core.gate import Denied
 from dashboard.teams import mapping
 from dashboard.teams.models import Membership
 from tests.dashboard.people import make_member, make_team
-from tests.support.ports import free_port
+from tests.support.oidc import know as person
+from tests.support.oidc import running_provider
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WAIT_S = 30
 
 
 @pytest.fixture(scope="module")
 def provider():
-    port = free_port()
-    words = [sys.executable, "-W", "ignore", "-m", "oidc_provider_mock", "--port", str(port), "--host", "127.0.0.1"]
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + WAIT_S
-    with httpx.Client(trust_env=False, timeout=5) as client:
-        while time.monotonic() < deadline:
-            try:
-                client.get(f"{url}/.well-known/openid-configuration").raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.1)
+    with running_provider() as url:
         yield url
-    process.terminate()
-    process.wait(10)
 
 
 @pytest.fixture
@@ -53,13 +39,6 @@ def sso(provider, settings):
         "openid_connect": {"OAUTH_PKCE_ENABLED": True, "APPS": [app | {"settings": {"server_url": provider}}]}
     }
     return provider
-
-
-def person(provider, sub, **claims) -> str:
-    """Let the provider know somebody."""
-    with httpx.Client(trust_env=False, timeout=10) as client:
-        client.put(f"{provider}/users/{sub}", json=claims).raise_for_status()
-    return sub
 
 
 def come(provider, sub, client=None, *, next_page="") -> tuple[Client, object]:
@@ -207,3 +186,12 @@ def test_a_provider_that_is_down_is_said_in_a_sentence(sso, settings):
     client = Client()
     assert client.post(reverse("sso"))["Location"] == reverse("account_login")
     assert "Signing in by School did not work" in client.get(reverse("account_login")).content.decode()
+
+
+def test_who_has_no_password_here_sets_a_second_factor_up_after_a_fresh_sign_in(sso, settings):
+    client, _answer = come(sso, person(sso, "u9", preferred_username="yuna"))
+    page = client.post(reverse("factor-codes"), {"password": ""})
+    assert "The password is not right" not in page.content.decode()
+    User.objects.filter(username="yuna").update(last_login=timezone.now() - timedelta(hours=1))
+    page = client.post(reverse("factor-codes"), {"password": ""})
+    assert "needs a fresh sign-in" in page.content.decode()

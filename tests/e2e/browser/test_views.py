@@ -384,7 +384,7 @@ def test_a_filter_is_the_address_and_survives_a_reload(person, ids):
     person.go("/containers/")
     page.locator("#container-query").press_sequentially("ferry")
     page.wait_for_url("**/containers/?q=ferry")
-    page.locator("#state-chips a").last.click()
+    page.locator("#state-chips a[href*='state=running']").click()
     page.wait_for_url("**/containers/?state=running&q=ferry")
     person.wait_for_main("No container matches")
     page.go_back()
