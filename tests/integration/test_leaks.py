@@ -47,8 +47,17 @@ def taken(berth, program: str) -> Taken:
         descriptors=len(list(Path(f"/proc/{pid}/fd").iterdir())),
         threads=int(status["Threads"]),
         resident_bytes=int(status["VmRSS"].split()[0]) * 1024,
-        children=len(_children(pid)),
+        children=_lasting(pid),
     )
+
+
+def _lasting(pid: int) -> int:
+    """Children that are there each time one looks: what was called for a moment (nft, runc) is none that is left over."""
+    seen = set(_children(pid))
+    for _ in range(5):
+        time.sleep(0.1)
+        seen &= set(_children(pid))
+    return len(seen)
 
 
 OF_THE_PROCESS = {*Taken.__annotations__, "reconcile_ms"}
