@@ -43,8 +43,8 @@ def answer(frame: Frame, argv: Sequence[str]) -> Frame:
         return {"t": "answer", "text": _all_input()}
     if not os.isatty(STDIN):
         return {"t": "answer", "error": NO_TERMINAL}
-    write_said(STDERR, str(frame.get("prompt", ""))[:200])
-    return {"t": "answer", "text": _hidden_line() if frame.get("secret") else _line()}
+    prompt = str(frame.get("prompt", ""))[:200]
+    return {"t": "answer", "text": _hidden_line(prompt) if frame.get("secret") else _shown_line(prompt)}
 
 
 def _all_input() -> str:
@@ -60,8 +60,15 @@ def _line() -> str:
     return os.read(STDIN, LIMIT_BYTES).decode("utf-8", "replace").removesuffix("\n")
 
 
-def _hidden_line() -> str:
+def _shown_line(prompt: str) -> str:
+    write_said(STDERR, prompt)
+    return _line()
+
+
+def _hidden_line(prompt: str) -> str:
+    """Nothing is asked before nothing is shown."""
     with _silent:
+        write_said(STDERR, prompt)
         line = _line()
     write_text(STDERR, "\n")
     return line

@@ -123,14 +123,11 @@ def found_container(request: HttpRequest, container_id: str, permission: Permiss
     return found
 
 
-_ASKED_AGAIN = frozenset({"now", "head"})  # by a page that is being left, when the container has just gone
-
-
 @require_safe
 def container(request: HttpRequest, container_id: str) -> HttpResponse:
-    if request.GET.get("part") in _ASKED_AGAIN and services.by_id(container_id, request.user) is None:
+    if request.GET.get("part") == "now" and services.by_id(container_id, request.user) is None:
         require(request.user, Permission.CONTAINER_VIEW)
-        return HttpResponse(status=STOP_POLLING, headers={"HX-Reswap": "none"})
+        return HttpResponse(status=STOP_POLLING)
     shown = found_container(request, container_id, Permission.CONTAINER_VIEW)
     tab = request.GET.get("tab", "overview")
     options = ContainerOptions.from_json(shown.options) if shown.options else None

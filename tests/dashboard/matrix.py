@@ -72,8 +72,8 @@ ROUTES: dict[str, Route] = {
     "second-factor": read(),
     "factor-app": Route({"POST": (IN, 422)}, data={"password": "wrong", "code": "1"}),
     "factor-passkey": write(409, password="wrong", credential="{}"),
-    "factor-codes": Route({"POST": (IN, 422)}, data={"password": "wrong"}),
-    "factor-remove": Route({"POST": (IN, 422)}, (999_999,), data={"password": "wrong"}),
+    "factor-codes": Route({"POST": (IN, 409)}, data={"password": "wrong"}),  # who has no password needs none
+    "factor-remove": Route({"POST": (IN, 404)}, (999_999,), data={"password": "wrong"}),
     "mfa_authenticate": Route({"GET": (302, 302), "POST": (302, 302)}, is_public=True),
     "mfa_login_webauthn": Route({"GET": (302, 302), "POST": (302, 302)}, is_public=True),
     "token-create": Route({"POST": (IN, 400)}, data={"name": "", "days": "30"}),
