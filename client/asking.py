@@ -10,6 +10,7 @@ import signal
 
 from client.keyboard import Silent
 from client.output import STDERR, STDIN, write_said, write_text
+from client.words import after_global
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from client.connection import Frame
 
 LIMIT_BYTES = 64 * 1024
-ASKS = frozenset({"login"})
+ASKS = (["login"], ["registry", "login"])
 NO_TERMINAL = "Error: Cannot perform an interactive login from a non TTY device"
 
 
@@ -37,7 +38,8 @@ def stop(number: int) -> None:
 
 def answer(frame: Frame, argv: Sequence[str]) -> Frame:
     """The frame that answers. Waits for the person."""
-    if not ASKS.intersection(argv[:4]):
+    words = after_global(argv)
+    if not any(words[: len(one)] == one for one in ASKS):
         return {"t": "answer", "error": "Error: this command asks for nothing"}
     if frame.get("stdin"):
         return {"t": "answer", "text": _all_input()}

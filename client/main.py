@@ -5,22 +5,15 @@ from __future__ import annotations
 import os
 
 from client.kept import contexts_file
+from client.words import GLOBAL, after_global
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VERSION_FLAGS = ("-v", "--version")
-RUNS = ("run", "create")
-GLOBAL = ("--team", "--host", "--context")  # the first is the server's to read, the others are ours
+RUNS = (["run"], ["create"])
 BROKEN_PIPE = 141
-
-
-def _verb(argv: Sequence[str]) -> str:
-    words = list(argv)
-    while words and words[0].partition("=")[0] in GLOBAL:
-        del words[: 1 if "=" in words[0] else 2]
-    return words[0] if words else ""
 
 
 def _may_be_elsewhere(argv: Sequence[str]) -> bool:
@@ -57,6 +50,6 @@ def main(argv: Sequence[str]) -> int:
         return Session(place).run(words)
     except Failed as error:
         os.write(2, f"{error}\n".encode())
-        return 125 if _verb(argv) in RUNS else error.exit_code
+        return 125 if after_global(argv)[:1] in RUNS else error.exit_code
     except BrokenPipeError:
         return BROKEN_PIPE

@@ -195,7 +195,7 @@ def _advance(job_id: int) -> bool:
         if not jobs.finish(job, result=result, progress=progress):
             transaction.set_rollback(True)
             return False
-        whose = None if image.is_public else job.team_id
+        whose = None if image.is_public else team_of(job)
         name = resolved["familiar"].partition("@")[0]
         record(EventType.IMAGE, "pull", resolved["familiar"], name=name, team_id=whose)
     publish("images", {"t": "images", "image": image.image_id, "team": whose})

@@ -22,6 +22,7 @@ from dashboard.history.services import record
 from dashboard.jobs import services as jobs
 from dashboard.jobs.models import Job
 from dashboard.teams import scope
+from dashboard.teams.models import main_team_id
 
 SHORT = 12
 
@@ -62,16 +63,17 @@ def remove(text: str, user: Requester, *, force: bool = False) -> Removed:
     require(user, Permission.IMAGE_REMOVE, image)
     with transaction.atomic():
         image = Image.objects.select_for_update().get(pk=image.pk)
+        whose = _whose(image, user)
         lines = (
             _by_name(found, image, user, force=force) if isinstance(found, Tag) else _by_id(image, user, force=force)
         )
         freed: list[Layer] = []
         _let_go(image, user)
         if not image.tags.exists() and not standing_on(image).exists() and not _is_kept(image):
-            more, freed = _delete(image, _whose(image, user))
+            more, freed = _delete(image, whose)
             lines += more
         job = _free(freed, user)
-    publish("images", {"t": "images", "image": image.image_id, "team": _whose(image, user)})
+    publish("images", {"t": "images", "image": image.image_id, "team": whose})
     return Removed(tuple(lines), job)
 
 
@@ -93,9 +95,12 @@ def _is_kept(image: Image) -> bool:
 
 
 def _whose(image: Image, user: Requester) -> int | None:
-    """Who is told of it: everybody, or the current team."""
+    """Who is told of it: everybody; of a private one the current team, or who has held it longest where none is chosen."""
+    if image.is_public:
+        return None
     here = scope.current(user)
-    return None if image.is_public or here is None else here.pk
+    holder = image.holders.order_by("pk").values_list("team_id", flat=True).first()
+    return here.pk if here is not None else holder or main_team_id()
 
 
 def standing_on(image: Image) -> QuerySet[Any]:  # Any: containers are made above this app

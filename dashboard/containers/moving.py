@@ -10,13 +10,14 @@ from dashboard.audit import services as audit
 from dashboard.catalog.lookup import image_names_in
 from dashboard.catalog.models import ImageHolder
 from dashboard.catalog.pulls import hold_image
-from dashboard.containers import runrules
+from dashboard.containers import mounting, runrules
 from dashboard.containers.creation import NameTaken, holder_of
 from dashboard.containers.lookup import find
 from dashboard.containers.models import Container, ContainerState, Run
 from dashboard.core.errors import DashboardError
 from dashboard.core.events import publish, rights_changed
 from dashboard.core.gate import Permission, Requester, require
+from dashboard.grammar import ContainerOptions
 from dashboard.imagepolicy import services as imagepolicy
 from dashboard.quotas import services as quotas
 from dashboard.quotas.kinds import KINDS
@@ -43,8 +44,7 @@ def move_container(user: Requester, name: str, to: str) -> Container:
         return container
     require(user, Permission.CONTAINER_REMOVE, container)
     require(user, Permission.CONTAINER_RUN, target)
-    if container.ports.exists():
-        require(user, Permission.PORT_PUBLISH, target)
+    _require_there(user, container, target)
     with transaction.atomic():
         container = Container.objects.select_for_update().get(pk=container.pk)
         source = container.team
@@ -60,6 +60,7 @@ def move_container(user: Requester, name: str, to: str) -> Container:
         Container.objects.filter(pk=container.pk).update(team=target, owner_id=owner_id, updated_at=timezone.now())
         container.refresh_from_db()
         runrules.refuse_start(container)
+        quotas.refuse_ports(target.pk, owner_id, container.ports.values_list("port", flat=True))
         _count_there(container)
         quotas.hold(target.pk, owner_id, dict.fromkeys(KINDS, 0))
         _write_down(user, f"{container.name} ({container.container_id[:12]})", source, target, "container")
@@ -97,6 +98,17 @@ def move_volume(user: Requester, name: str, to: str) -> Volume:
     publish("volumes", {"t": "volumes"})
     rights_changed(source.memberships.values_list("person_id", flat=True))
     return volume
+
+
+def _require_there(user: Requester, container: Container, target: Team) -> None:
+    """What it has, `user` could give one there."""
+    options = ContainerOptions.from_json(container.options) if container.options else None
+    if options is None:
+        return
+    if options.publish or options.publish_all:
+        require(user, Permission.PORT_PUBLISH, target)
+    if any(mount.kind == "bind" for mount in mounting.wanted(options)):
+        require(user, Permission.HOST_PATH, target)
 
 
 def _refuse_ties(container: Container) -> None:

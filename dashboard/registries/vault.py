@@ -45,7 +45,13 @@ def _keys() -> MultiFernet:
             _("Passwords of registries cannot be kept: the file credentials-key is missing in the data folder."),
             status=503,
         )
-    return MultiFernet([Fernet(line) for line in lines])
+    try:
+        return MultiFernet([Fernet(line) for line in lines])
+    except ValueError as error:
+        msg = _(
+            "Passwords of registries cannot be kept or read: the file credentials-key in the data folder is damaged."
+        )
+        raise DashboardError(msg, status=503) from error
 
 
 def encrypt(text: str) -> str:

@@ -62,7 +62,7 @@ def test_ctrl_c_leaves_the_terminal_as_it_was(berth, asked):
 
 def test_standard_input_is_taken_whole_without_its_last_line_feed(berth, asked):
     asked[1]["stdin"] = True
-    process = berth.popen("login", "--password-stdin", stdin=subprocess.PIPE)
+    process = berth.popen("--team", "crew", "registry", "login", "--password-stdin", stdin=subprocess.PIPE)
     process.communicate(b"s3 cret\n")
     assert process.returncode == 0
     assert asked[0] == [{"t": "answer", "text": "s3 cret"}]
@@ -73,8 +73,9 @@ def test_without_a_terminal_there_is_nobody_to_ask(berth, asked):
     assert asked[0][0]["error"] == "Error: Cannot perform an interactive login from a non TTY device"
 
 
-def test_no_other_command_gives_anything_away(berth, asked):
+@pytest.mark.parametrize("words", [("run", "-i", "ubuntu", "cat"), ("run", "-i", "login"), ("exec", "login", "sh")])
+def test_no_other_command_gives_anything_away(words, berth, asked):
     asked[1]["stdin"] = True
-    process = berth.popen("run", "-i", "ubuntu", "cat", stdin=subprocess.PIPE)
+    process = berth.popen(*words, stdin=subprocess.PIPE)
     process.communicate(b"s3cret\n")
     assert asked[0] == [{"t": "answer", "error": "Error: this command asks for nothing"}]

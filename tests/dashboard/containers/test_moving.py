@@ -91,6 +91,21 @@ def test_nobody_brings_anything_where_they_may_not_or_takes_it_where_they_may_no
     assert Container.objects.get().team == ours
 
 
+def test_ports_and_folders_of_the_host_go_only_with_who_may_give_them_there(make, mover, theirs):
+    container = make("--name", "web")
+    container.ports.create(
+        address="127.0.0.1", port=20_500, container_port=80, protocol="tcp", first=20_500, last=20_500
+    )
+    quota = Quota.objects.create(team=theirs, first_port=30_000, last_port=30_010)
+    with pytest.raises(QuotaRefused, match="20500"):
+        moving.move_container(fresh(mover), "web", "theirs")
+    quota.delete()
+    Container.objects.filter(pk=container.pk).update(options=container.options | {"volumes": ["/srv/a:/a"]})
+    with pytest.raises(Denied):
+        moving.move_container(fresh(mover), "web", "theirs")
+    assert Container.objects.get().team.slug == "ours"
+
+
 def test_an_owner_who_is_not_there_leaves_it_to_who_moved_it(make, mover, ours, theirs):
     made = make("--name", "web")
     Container.objects.filter(pk=made.pk).update(owner=make_member("gone", "operator", ours))

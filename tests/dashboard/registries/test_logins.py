@@ -161,6 +161,13 @@ def test_another_key_reads_nothing_and_says_what_to_do(door, team, queue, data):
         services.usable(team.pk, member.pk, "ghcr.io")
 
 
+def test_a_damaged_key_is_said_in_a_sentence(door, team, queue, data):
+    (data / "credentials-key").write_text("no key")
+    with pytest.raises(DashboardError, match="is damaged"):
+        log_in(queue, make_member("haeun", "operator", team))
+    assert not Credential.objects.exists()
+
+
 def test_a_key_is_rotated_and_the_old_one_reads_nothing_any_more(door, team, queue, data, capsys):
     key = data / "credentials-key"
     key.write_text(Fernet.generate_key().decode() + "\n")
