@@ -75,12 +75,16 @@ def is_live(terminal: Terminal) -> bool:
     return terminal.page.locator(".terminal-pane[data-state=live]").count() > 0
 
 
-def closes(terminal: Terminal, lose: Callable[[], object]) -> None:
-    """Within the promise, counted from when it was said."""
+def closes(terminal: Terminal, lose: Callable[[], object], *, is_sign_out: bool = False) -> None:
+    """Within the promise, counted from when it was said. `is_sign_out`: the page then leads to where one signs in by
+    itself, and is let do so: another way that is taken at that moment is lost in the browser.
+    """
     began = time.monotonic()
     lose()
     until("the terminal is closed, or its page is left", lambda: not is_live(terminal), PROMISE_S + 20)
     assert time.monotonic() - began < PROMISE_S + 2, "the command line's own time is not part of it"
+    if is_sign_out:
+        terminal.page.wait_for_url("**/accounts/login/**")
 
 
 def test_taken_out_of_the_team_or_closed_account(berth, crew, come):
@@ -88,7 +92,7 @@ def test_taken_out_of_the_team_or_closed_account(berth, crew, come):
     watched, other = shell(leaver, crew), shell(closed, crew)
     closes(watched, lambda: berth.run_checked("--team", "crew", "team", "remove", "minsu"))
     assert is_live(other), "nobody else's"
-    closes(other, lambda: berth.run_checked("user", "deactivate", "jiho"))
+    closes(other, lambda: berth.run_checked("user", "deactivate", "jiho"), is_sign_out=True)
     with closed.expecting("401|403"):
         closed.go("/containers/")
         assert "/accounts/login/" in closed.page.url
@@ -114,7 +118,7 @@ def test_signing_out_everywhere_else_and_a_new_password(crew, come):
     elsewhere = shell(there, crew)
     here.go("/me/")
     here.page.locator("form[action$='/me/sign-ins/end/'] button").click()
-    closes(elsewhere, lambda: here.confirm("close at once"))
+    closes(elsewhere, lambda: here.confirm("close at once"), is_sign_out=True)
     back = come.again("dohyun")
     second = shell(back, crew)
 
@@ -125,7 +129,7 @@ def test_signing_out_everywhere_else_and_a_new_password(crew, come):
         here.page.locator("main form button[type=submit], form button[type=submit]").last.click()
 
     here.go("/accounts/password/change/")
-    closes(second, change)
+    closes(second, change, is_sign_out=True)
 
 
 def test_a_sign_out_in_another_tab(crew, come):
@@ -133,7 +137,7 @@ def test_a_sign_out_in_another_tab(crew, come):
     terminal = shell(visitor, crew)
     tab = visitor.new_page()
     tab.goto(f"{visitor.url}/accounts/logout/")
-    closes(terminal, tab.locator("form[action*='logout'] button[type=submit]").last.click)
+    closes(terminal, tab.locator("form[action*='logout'] button[type=submit]").last.click, is_sign_out=True)
 
 
 def test_a_container_that_went_to_another_team(berth, crew, come):
